@@ -1,0 +1,41 @@
+"""Tells what a neural architecture will be good at, before anyone trains it.
+
+The public names are loaded on first use: importing this package imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "space": "automl_theory.spaces",
+    "list_spaces": "automl_theory.spaces",
+    "list_proxies": "automl_theory.proxies",
+    "get_proxy": "automl_theory.proxies",
+    "initialise": "automl_theory.networks.initialise",
+    "empirical_ntk": "automl_theory.probing.tangent_kernel",
+    "score": "automl_theory.scoring.single",
+    "score_space": "automl_theory.scoring.engine",
+    "load_batch": "automl_theory.data",
+    "graph_metrics": "automl_theory.graphs.table",
+    "load_accuracy": "automl_theory.accuracy.tables",
+    "join": "automl_theory.analysis.join",
+    "rank": "automl_theory.analysis.ranking",
+    "report": "automl_theory.report.html",
+}
+
+__all__ = list(_PUBLIC)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'automl_theory' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,97 @@
+"""Columns of a score table read safely: numbers, which way is good, why a value is missing, which rows are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from automl_theory.errors import InputError, suggest
+
+VALUED = ("ok", "saturated", "rank_deficient")
+"""The statuses that come with a value; every other one, and a NaN without a status ("missing"), is undefined."""
+
+DIRECTIONS = ("maximize", "minimize")
+
+
+def values(df: pd.DataFrame, name: str, what: str = "column") -> NDArray[np.float64]:
+    """Return a copy of column `name` as floats, NaN where it is empty; `InputError` if it is absent or not numeric."""
+    if name not in df.columns:
+        columns = [str(c) for c in df.columns]
+        near = suggest(name, columns) or f" It has: {', '.join(columns[:12])}{', …' if len(columns) > 12 else ''}."
+        raise InputError(f"{what} {name!r} is not a column of this table.{near}")
+    column = df[name]
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise InputError(f"{what} {name!r} must be numeric; it is {column.dtype}. Convert it with pandas.to_numeric.")
+    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def described(df: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return `attrs["proxies"]`, proxy → {"family", "direction", "unit", "formula"}, of the proxies with a column."""
+    return {name: entry for name, entry in df.attrs.get("proxies", {}).items() if name in df.columns}
+
+
+def direction_of(df: pd.DataFrame, proxy: str) -> str:
+    """Return the declared direction of `proxy`; "maximize" for a column that declares none."""
+    return checked_direction(described(df).get(proxy, {}).get("direction", "maximize"), proxy)
+
+
+def told_direction(target: str, given: str | None = None) -> str:
+    """Return which way `target` is good: `given`, else what its name tells.
+
+    "accuracy" is maximised; "loss", "error" and "epochs" are minimised.
+    A name that says both (accuracy_after_12_epochs) or neither raises `InputError`.
+    """
+    if given is not None:
+        return checked_direction(given, target)
+    name = target.lower()
+    more, less = "accuracy" in name, any(word in name for word in ("loss", "error", "epochs"))
+    if more == less:
+        raise InputError(
+            f"cannot tell from its name whether {target!r} is good when high or low; "
+            'pass target_direction="maximize" or "minimize".'
+        )
+    return "maximize" if more else "minimize"
+
+
+def checked_direction(direction: str, name: str) -> str:
+    """Return `direction` if it is one, else raise `InputError`."""
+    if direction not in DIRECTIONS:
+        raise InputError(f'the direction of {name!r} must be "maximize" or "minimize"; got {direction!r}.')
+    return direction
+
+
+def orient(numbers: NDArray[np.float64], direction: str) -> NDArray[np.float64]:
+    """Return `numbers` such that larger is better."""
+    return numbers if direction == "maximize" else -numbers
+
+
+def statuses(df: pd.DataFrame, proxy: str) -> NDArray[np.str_]:
+    """Return the status of each row, shape (n,): column `<proxy>_status`, "ok" where there is none.
+
+    A NaN without a reason is "missing".
+    """
+    empty = np.isnan(values(df, proxy, "proxy"))
+    column = f"{proxy}_status"
+    if column in df.columns:
+        status = df[column].fillna("missing" if empty.any() else "ok").astype(str).to_numpy(dtype=np.str_)
+    else:
+        status = np.full(len(df), "ok")
+    return np.where(empty & np.isin(status, VALUED), "missing", status)
+
+
+def count_undefined(status: NDArray[np.str_]) -> dict[str, int]:
+    """Return how many rows have each status that comes without a value, the most frequent first."""
+    reasons, counts = np.unique(status[~np.isin(status, VALUED)], return_counts=True)
+    return {str(reasons[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+
+
+def classes(df: pd.DataFrame) -> NDArray[np.intp]:
+    """Number the classes of equal architectures 0 … c − 1, shape (n,): by column `canonical`, where empty by index."""
+    keys = pd.Series(df.index.astype(str).to_numpy(), dtype=object)
+    if "canonical" in df.columns:
+        canonical = df["canonical"].astype(object).reset_index(drop=True)
+        keys = canonical.where(canonical.notna(), keys)
+    return np.asarray(pd.factorize(keys)[0], dtype=np.intp)

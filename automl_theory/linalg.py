@@ -1,0 +1,106 @@
+"""Spectra of kernel matrices, with zero, tiny and rank-deficient cases decided in one place.
+
+Conventions: matrices are float64 numpy arrays of shape (n, n); K is symmetrised as (K + Kᵀ)/2; an eigenvalue
+λ ≤ eps·n·λ_max counts as zero, where eps is the machine epsilon of the dtype *in which the kernel's entries were
+computed* (a Gram of float32 gradients carries float32 noise, whatever it is stored in).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+EPS64 = float(np.finfo(np.float64).eps)
+EPS32 = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of a symmetric positive semi-definite matrix and what they allow to say.
+
+    Attributes:
+        eigenvalues: (n,) ascending, as computed (rounding may leave a zero slightly negative).
+        tolerance: eps·n·λ_max; eigenvalues at or below it are zeros.
+        rank: number of eigenvalues above the tolerance.
+        status: "ok"; "rank_deficient" if rank < n; "disconnected" if the matrix is exactly zero;
+            "non_finite" if it holds NaN or infinity (eigenvalues are then NaN and the rank 0).
+    """
+
+    eigenvalues: Array
+    tolerance: float
+    rank: int
+    status: str
+
+    @property
+    def lambda_min(self) -> float:
+        """Smallest eigenvalue; 0 when it is at or below the tolerance; NaN when non-finite."""
+        smallest = float(self.eigenvalues[0])
+        return 0.0 if smallest <= self.tolerance else smallest
+
+    @property
+    def condition_number(self) -> float:
+        """λ_max/λ_min ≥ 1; +inf when rank deficient (never negative, never a finite sentinel)."""
+        if self.status == "non_finite":
+            return float("nan")
+        return float(self.eigenvalues[-1] / self.eigenvalues[0]) if self.status == "ok" else float("inf")
+
+    @property
+    def effective_rank(self) -> float:
+        """exp(H(p)), p = λ/Σλ, H the entropy in nats (Roy & Vetterli 2007): 1 ≤ value ≤ n; NaN for the zero matrix."""
+        positive = np.clip(self.eigenvalues, 0.0, None)
+        total = positive.sum()
+        if not total > 0:
+            return float("nan")
+        p = positive[positive > 0] / total
+        return float(np.exp(-(p * np.log(p)).sum()))
+
+    def numerical_rank(self, tol: float) -> int:
+        """Number of eigenvalues above max(tol·λ_max, the zero tolerance)."""
+        return int((self.eigenvalues > max(tol * self.eigenvalues[-1], self.tolerance)).sum())
+
+
+def spectrum(kernel: Array, eps: float = EPS64) -> Spectrum:
+    """Eigenvalues of the symmetrised (n, n) `kernel`, with the decisions of this module.
+
+    Args:
+        kernel: (n, n), n ≥ 1; the units are the kernel's.
+        eps: machine epsilon of the dtype in which the entries were computed.
+
+    Edge values: the zero matrix is "disconnected" with all eigenvalues 0 and rank 0; NaN or inf gives "non_finite".
+    """
+    n = len(kernel)
+    if not np.isfinite(kernel).all():
+        return Spectrum(np.full(n, np.nan), float("nan"), 0, "non_finite")
+    if not kernel.any():
+        return Spectrum(np.zeros(n), 0.0, 0, "disconnected")
+    eigenvalues = np.linalg.eigvalsh((kernel + kernel.T) / 2)
+    tolerance = eps * n * max(float(eigenvalues[-1]), 0.0)
+    rank = int((eigenvalues > tolerance).sum())
+    return Spectrum(eigenvalues, tolerance, rank, "ok" if rank == n else "rank_deficient")
+
+
+def correlation(kernel: Array) -> Array:
+    """Diagonal-normalised kernel K_ij/√(K_ii K_jj); rows of a zero diagonal entry become zero."""
+    scale = np.sqrt(np.clip(np.diag(kernel), 0.0, None))
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    normalised: Array = kernel * inverse[:, None] * inverse[None, :]
+    return normalised
+
+
+def solve(kernel: Array, rhs: Array, eps: float = EPS64) -> tuple[Array, str]:
+    """K⁻¹ rhs by the eigen-decomposition, eigenvalues at or below eps·n·λ_max left out (the minimum-norm solution).
+
+    Returns the (n, k) solution and a status as in `spectrum`; "rank_deficient" says that directions were left out.
+    """
+    if not np.isfinite(kernel).all():
+        return np.full_like(rhs, np.nan), "non_finite"
+    if not kernel.any():
+        return np.zeros_like(rhs), "disconnected"
+    values, vectors = np.linalg.eigh((kernel + kernel.T) / 2)
+    keep = values > eps * len(kernel) * max(float(values[-1]), 0.0)
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=keep)
+    return vectors @ (inverse[:, None] * (vectors.T @ rhs)), "ok" if keep.all() else "rank_deficient"

@@ -1,0 +1,86 @@
+"""BatchNorm as a named choice: statistics of the batch, the same taken as constants, or the running ones.
+
+For channel c with batch mean μ, variance v and affine parameters γ, β every mode computes y = γ(x − μ)/√(v + ε) + β;
+the modes differ in where μ, v come from and in what the backward pass treats as constant:
+
+- ``batch``: μ, v of the batch, differentiated through (samples are coupled; TE-NAS);
+- ``frozen``: μ, v of the batch, constants (samples are independent given μ, v);
+- ``running``: the module's running statistics, constants (evaluation mode).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from automl_theory.errors import InputError
+
+BnMode = Literal["batch", "frozen", "running"]
+Statistics = list[tuple[Tensor, Tensor]]
+BN_MODES: tuple[BnMode, ...] = ("batch", "frozen", "running")
+
+
+class _Frozen(torch.autograd.Function):
+    """Batch-normalise x (m, C, …) by its own statistics, whose gradient is taken as zero; returns y, μ, 1/√(v + ε)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y, mean, inverse = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        ctx.scale = inverse if weight is None else inverse * weight
+        ctx.mark_non_differentiable(mean, inverse)
+        return y, mean, inverse
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        return grads[0] * per_channel(ctx.scale, grads[0]), None, None, None
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """Reshape (C,) `values` so that they broadcast over dimension 1 of `like`."""
+    return values.view((1, -1) + (1,) * (like.ndim - 2))
+
+
+def affine(x: Tensor, mean: Tensor, inverse: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """γ(x − μ)·inverse + β with constant μ and inverse standard deviation."""
+    y = (x - per_channel(mean, x)) * per_channel(inverse, x)
+    if weight is not None:
+        y = y * per_channel(weight, y)
+    return y if bias is None else y + per_channel(bias, y)
+
+
+def normalise(
+    x: Tensor,
+    running: tuple[Tensor | None, Tensor | None],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    mode: BnMode,
+    sizes: tuple[int, ...],
+) -> tuple[Tensor, Statistics]:
+    """BatchNorm of x (m, C, …) in `mode`; never updates the `running` (mean, variance).
+
+    `sizes` splits the samples into groups, each normalised by its own statistics (two batches in one pass). Returns y and
+    the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there). In ``frozen`` mode
+    the gradient with respect to weight and bias is not built: callers collect it themselves.
+    """
+    if mode == "running":
+        mean, var = running
+        if mean is None or var is None:
+            raise InputError(
+                "bn='running' needs running statistics, and this module's BatchNorm keeps none; use bn='frozen'"
+            )
+        y = torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, True)
+        return y, [(mean.clone(), (var + eps).rsqrt())] * len(sizes)
+    parts = x.split(sizes) if len(sizes) > 1 else (x,)
+    if mode == "batch":
+        return _joined([torch.batch_norm(part, weight, bias, None, None, True, 0.0, eps, True) for part in parts]), []
+    frozen = [_Frozen.apply(part, weight, bias, eps) for part in parts]
+    return _joined([y for y, _, _ in frozen]), [(mean, inverse) for _, mean, inverse in frozen]
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

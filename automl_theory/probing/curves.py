@@ -1,0 +1,87 @@
+"""Curves through a network: the image of a circle in input space, its speed, bending and turning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+Function = Callable[[Tensor], Tensor]
+_CHUNK = 64
+
+
+def circle(like: Tensor, points: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """x(t) = √N₀(u₀ cos t + u₁ sin t) at `points` equidistant t in [0, 2π), its velocity and acceleration.
+
+    `like` (…) is one input, whose shape, dtype and device are taken; N₀ its number of entries (at least 2). u₀, u₁
+    are orthonormal, drawn from PCG64(seed). Each returned tensor is (points, …).
+    """
+    size = like.numel()
+    basis, _ = np.linalg.qr(np.random.Generator(np.random.PCG64(seed)).standard_normal((size, 2)))
+    t = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
+    radius = np.sqrt(size)
+    x = radius * (basis[:, 0] * np.cos(t) + basis[:, 1] * np.sin(t))
+    v = radius * (basis[:, 1] * np.cos(t) - basis[:, 0] * np.sin(t))
+    return tuple(  # type: ignore[return-value]
+        torch.as_tensor(c.reshape(points, *like.shape), dtype=like.dtype, device=like.device) for c in (x, v, -x)
+    )
+
+
+def outputs(function: Function, x: Tensor) -> Tensor:
+    """f(x) in chunks: (m, k) float64."""
+    with torch.no_grad():
+        return torch.cat([function(part) for part in x.split(_CHUNK)]).double()
+
+
+def velocity(function: Function, x: Tensor, v: Tensor) -> Tensor:
+    """J = Df(x)·v by forward-mode differentiation: (m, k) float64."""
+    parts = [jvp(function, (a,), (b,))[1] for a, b in zip(x.split(_CHUNK), v.split(_CHUNK), strict=True)]
+    return torch.cat(parts).detach().double()
+
+
+def velocity_and_acceleration(function: Function, x: Tensor, v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+    """J = Df(x)·v and J' = Df(x)·a + D²f(x)[v, v], almost everywhere: each (m, k) float64."""
+
+    def first(point: Tensor, direction: Tensor) -> Tensor:
+        out: Tensor = jvp(function, (point,), (direction,))[1]
+        return out
+
+    pairs = [
+        jvp(first, (point, speed), (speed, change))[:2]
+        for point, speed, change in zip(x.split(_CHUNK), v.split(_CHUNK), a.split(_CHUNK), strict=True)
+    ]
+    j, dj = zip(*pairs, strict=True)
+    return torch.cat(j).detach().double(), torch.cat(dj).detach().double()
+
+
+def length(j: Tensor) -> float:
+    """∫₀^2π |J| dt from J (m, k) at m equidistant points (exact for trigonometric polynomials of degree below m)."""
+    return float(j.norm(dim=1).mean() * 2 * torch.pi)
+
+
+def mean_curvature(j: Tensor, dj: Tensor) -> float:
+    """Mean of κ = |J|⁻³ √(|J|²|J'|² − (J·J')²) over the points where J ≠ 0; NaN if there is none."""
+    speed = j.norm(dim=1)
+    moving = speed > 0
+    j, dj, speed = j[moving], dj[moving], speed[moving]
+    area = (speed**2 * (dj**2).sum(1) - (j * dj).sum(1) ** 2).clamp_min(0).sqrt()
+    return float((area / speed**3).mean())
+
+
+def total_turning(y: Tensor) -> float:
+    """Sum of the exterior angles, in radians, of the closed polygon with corners y (m, k); repeated corners are dropped.
+
+    A polygon with fewer than two different corners turns by 0.
+    """
+    steps = torch.roll(y, -1, 0) - y
+    steps = steps[steps.norm(dim=1) > 0]
+    if len(steps) < 2:
+        return 0.0
+    unit = steps / steps.norm(dim=1, keepdim=True)
+    following = torch.roll(unit, -1, 0)
+    half_chord = (following - unit).norm(dim=1) / 2
+    half_sum = (following + unit).norm(dim=1) / 2
+    return float(2 * torch.atan2(half_chord, half_sum).sum())

@@ -1,0 +1,328 @@
+"""Watches a forward pass from outside: every torch function a module calls goes through one dispatch table.
+
+Nothing is registered on the module. Convolutions, linear and normalisation layers, BatchNorm's mode and ReLU codes are
+recognised by the *function* called and by the identity of the parameters passed to it, so a layer called twice, a
+shared parameter or a functional call are seen as what they are. A counted parameter that reaches any other function,
+or an operation that might mix samples, is reported as `Unsupported`; the caller then takes an exact slower way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from automl_theory.probing import batch_norm, sample_wise
+from automl_theory.probing.activations import Codes
+from automl_theory.probing.batch_norm import BnMode
+from automl_theory.probing.layer_gradients import (
+    LayerGradients,
+    affine_gradients,
+    conv_weight_gradients,
+    norm_gradients,
+    sum_positions,
+)
+
+Handler = Callable[..., Any]
+
+
+class Unsupported(Exception):
+    """A module does something that the layer-wise pass cannot treat exactly; the text says what."""
+
+
+class Instrument(TorchFunctionMode):
+    """A forward pass under this mode normalises by `bn`, and feeds the collectors that are given.
+
+    Args:
+        bn: BatchNorm mode of the pass.
+        sizes: the pass's samples as one or two groups, each with its own batch statistics.
+        codes: collects ReLU codes, or None.
+        gradients: collects layers for the tangent kernel, or None.
+        statistics: BatchNorm statistics [(mean, inverse), …] in order of call, to be used instead of the batch's own.
+    """
+
+    def __init__(
+        self,
+        bn: BnMode,
+        sizes: Sequence[int],
+        *,
+        codes: Codes | None = None,
+        gradients: LayerGradients | None = None,
+        statistics: Sequence[tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.bn, self.sizes = bn, tuple(sizes)
+        self.codes, self.gradients = codes, gradients
+        self.statistics = statistics
+        self.recorded: list[tuple[Tensor, Tensor]] = []
+        self.features: Tensor | None = None
+        self._batch_norms = 0
+        self._handlers = self._table()
+
+    def _table(self) -> dict[Any, Handler]:
+        table: dict[Any, Handler] = {F.batch_norm: self._batch_norm, torch.batch_norm: self._raw_batch_norm}
+        if self.codes is not None:
+            table |= {f: self._relu for f in (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_)}
+            table |= {f: self._rectifier(f) for f in (F.relu6, F.leaky_relu)}
+        table[F.linear] = self._linear
+        if self.gradients is not None:
+            for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
+                table[convolution] = self._convolution(convolution, rank)
+            table |= {F.layer_norm: self._layer_norm, F.group_norm: self._group_norm}
+            table |= {F.instance_norm: self._instance_norm}
+        return table
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Send a call to its handler, or check that it leaves samples and counted parameters alone."""
+        kwargs = kwargs or {}
+        handler = self._handlers.get(func)
+        if handler is not None:
+            return handler(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if self.gradients is not None and any(True for _ in sample_wise.tensors((result,))):
+            self._check(func, args, kwargs, result)
+        return result
+
+    def _check(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
+        gradients = self.gradients
+        assert gradients is not None
+        for argument in sample_wise.tensors((*args, *kwargs.values())):
+            if id(argument) in gradients.selected:
+                raise Unsupported(f"a counted parameter of shape {tuple(argument.shape)} is used by {_name(func)}")
+        if not sample_wise.keeps_samples_apart(func, args, kwargs, result, gradients.n):
+            raise Unsupported(f"{_name(func)} may mix samples")
+
+    # Layers -----------------------------------------------------------------------------------------------------
+
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        gradients = self.gradients
+        self.features = x
+        if gradients is None:
+            return F.linear(x, weight, bias)
+        self._require_samples(x, "linear")
+        out = gradients.watch(F.linear(x, weight.detach(), _detached(bias)), weight, bias)
+        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+        if counts_weight or counts_bias:
+            inputs, version = x.detach(), x._version
+
+            def hook(grad: Tensor) -> None:
+                _unchanged(inputs, version)
+                if counts_weight and grad.ndim == 2:
+                    gradients.add_outer(weight, inputs, grad)
+                elif counts_weight:
+                    flat = inputs.flatten(1, -2), grad.flatten(1, -2)
+                    gradients.add(weight, torch.bmm(flat[1].transpose(1, 2), flat[0]))
+                if counts_bias and bias is not None:
+                    gradients.add(bias, grad.flatten(1, -2).sum(1) if grad.ndim > 2 else grad)
+
+            out.register_hook(hook)
+        return out
+
+    def _convolution(self, function: Handler, rank: int) -> Handler:
+        gradients = self.gradients
+        assert gradients is not None
+
+        def convolution(
+            x: Tensor,
+            weight: Tensor,
+            bias: Tensor | None = None,
+            stride: Any = 1,
+            padding: Any = 0,
+            dilation: Any = 1,
+            groups: int = 1,
+        ) -> Tensor:
+            self._require_samples(x, function.__name__, rank + 2)
+            steps, spread = _tuple(stride, rank), _tuple(dilation, rank)
+            if isinstance(padding, str):
+                padding = _named_padding(padding, weight.shape[2:], spread)
+            pad = _tuple(padding, rank)
+            out = function(x, weight.detach(), _detached(bias), steps, pad, spread, groups)
+            out = gradients.watch(out, weight, bias)
+            counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+            if counts_weight or counts_bias:
+                inputs, version, shaped = x.detach(), x._version, weight.detach()
+
+                def hook(grad: Tensor) -> None:
+                    _unchanged(inputs, version)
+                    if counts_weight:
+                        rows = conv_weight_gradients(inputs, grad, shaped, steps, pad, spread, groups)
+                        gradients.add(weight, rows)
+                    if counts_bias and bias is not None:
+                        gradients.add(bias, sum_positions(grad))
+
+                out.register_hook(hook)
+            return out  # type: ignore[no-any-return]
+
+        return convolution
+
+    def _batch_norm(
+        self,
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if self.statistics is not None:
+            mean, inverse = self.statistics[self._batch_norms]
+            self._batch_norms += 1
+            return batch_norm.affine(x, mean, inverse, weight, bias)
+        gradients = self.gradients
+        running = (running_mean, running_var)
+        if gradients is None:
+            out, constants = batch_norm.normalise(x, running, weight, bias, eps, self.bn, self.sizes)
+            self.recorded.extend(constants)
+            return out
+        self._require_samples(x, "batch_norm")
+        fixed = (_detached(weight), _detached(bias))
+        out, constants = batch_norm.normalise(x, running, *fixed, eps, self.bn, self.sizes)
+        self.recorded.extend(constants)
+        out = gradients.watch(out, weight, bias)
+        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+        if counts_weight or counts_bias:
+            inputs, version = x.detach(), x._version
+
+            def hook(grad: Tensor) -> None:
+                _unchanged(inputs, version)
+                parts = zip(inputs.split(self.sizes), grad.split(self.sizes), constants, strict=True)
+                rows = [norm_gradients(x_part, g_part, *values) for x_part, g_part, values in parts]
+                if counts_weight and weight is not None:
+                    gradients.add(weight, torch.cat([scale for scale, _ in rows]))
+                if counts_bias and bias is not None:
+                    gradients.add(bias, torch.cat([shift for _, shift in rows]))
+
+            out.register_hook(hook)
+        return out
+
+    def _raw_batch_norm(
+        self,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        momentum: float,
+        eps: float,
+        cudnn_enabled: bool,
+    ) -> Tensor:
+        return self._batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+    def _layer_norm(
+        self,
+        x: Tensor,
+        normalized_shape: Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if x.ndim <= len(normalized_shape):
+            raise Unsupported("layer_norm over the sample dimension")
+        return self._affine(x, F.layer_norm(x, normalized_shape, None, None, eps), weight, bias, channel_first=False)
+
+    def _group_norm(
+        self, x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    ) -> Tensor:
+        return self._affine(x, F.group_norm(x, num_groups, None, None, eps), weight, bias, channel_first=True)
+
+    def _instance_norm(
+        self,
+        x: Tensor,
+        running_mean: Tensor | None = None,
+        running_var: Tensor | None = None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        use_input_stats: bool = True,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        mean, var = (None, None) if use_input_stats else (running_mean, running_var)
+        normalised = F.instance_norm(x, mean, var, None, None, use_input_stats, 0.0, eps)
+        return self._affine(x, normalised, weight, bias, channel_first=True)
+
+    def _affine(
+        self, x: Tensor, normalised: Tensor, weight: Tensor | None, bias: Tensor | None, *, channel_first: bool
+    ) -> Tensor:
+        """γ·x̂ + β for a normalisation of single samples, with γ and β counted."""
+        gradients = self.gradients
+        assert gradients is not None
+        self._require_samples(x, "normalisation")
+        out = normalised
+        for value, operation in ((_detached(weight), torch.mul), (_detached(bias), torch.add)):
+            if value is not None:
+                out = operation(out, batch_norm.per_channel(value, out) if channel_first else value)
+        out = gradients.watch(out, weight, bias)
+        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+        if counts_weight or counts_bias:
+            constant = normalised.detach()
+            shape = weight.shape if weight is not None else torch.Size(())
+
+            def hook(grad: Tensor) -> None:
+                scale, shift = affine_gradients(constant, grad, shape, channel_first)
+                if counts_weight and weight is not None:
+                    gradients.add(weight, scale)
+                if counts_bias and bias is not None:
+                    gradients.add(bias, shift)
+
+            out.register_hook(hook)
+        return out
+
+    # Activations ------------------------------------------------------------------------------------------------
+
+    def _relu(self, x: Tensor, inplace: bool = False) -> Tensor:
+        out = torch.relu(x)
+        assert self.codes is not None
+        if len(x) == self.codes.n:
+            self.codes.add(x, out)
+        return out
+
+    def _rectifier(self, function: Handler) -> Handler:
+        def rectify(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            kwargs.pop("inplace", None)
+            out: Tensor = function(x, *args, **kwargs)
+            assert self.codes is not None
+            if len(x) == self.codes.n:
+                self.codes.add(x, torch.relu(out))
+            return out
+
+        return rectify
+
+    def _require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
+        assert self.gradients is not None
+        if x.ndim < 2 or len(x) != self.gradients.n or (ndim is not None and x.ndim != ndim):
+            raise Unsupported(f"{layer} on an input of shape {tuple(x.shape)}, not one row a sample")
+
+
+def _detached(parameter: Tensor | None) -> Tensor | None:
+    return None if parameter is None else parameter.detach()
+
+
+def _unchanged(tensor: Tensor, version: int) -> None:
+    if tensor._version != version:
+        raise Unsupported("a layer's input was changed in place after the layer")
+
+
+def _tuple(value: Any, rank: int) -> tuple[int, ...]:
+    return (int(value),) * rank if isinstance(value, int) else tuple(value) if len(value) == rank else tuple(value) * rank
+
+
+def _named_padding(name: str, kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    if name == "valid":
+        return (0,) * len(kernel)
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    if any(t % 2 for t in total):
+        raise Unsupported("padding='same' with an even kernel")
+    return tuple(t // 2 for t in total)
+
+
+def _name(func: Any) -> str:
+    return getattr(func, "__qualname__", None) or getattr(func, "__name__", None) or str(func)

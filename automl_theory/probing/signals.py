@@ -1,0 +1,211 @@
+"""Everything that proxies read from one network on one batch, each computed once and only if asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from automl_theory import linalg
+from automl_theory.graphs.dag import CellGraph
+from automl_theory.probing import sizes
+from automl_theory.probing.activations import Codes
+from automl_theory.probing.batch_norm import BnMode, Statistics
+from automl_theory.probing.exact import batch_statistics, frozen_function
+from automl_theory.probing.instrument import Instrument, Unsupported
+from automl_theory.probing.layer_gradients import LayerGradients
+from automl_theory.probing.selection import select_parameters
+from automl_theory.probing.tangent_kernel import (
+    Output,
+    SlowerKernel,
+    call,
+    channels_last,
+    empirical_ntk,
+)
+from automl_theory.probing.untouched import untouched
+
+Array = linalg.Array
+T = TypeVar("T")
+
+
+class Signals:
+    """What one instrumented pass saw, and what can be derived from it.
+
+    Args:
+        net: the module, left as found.
+        x: (n, …) inputs, labels y (n,) int64 or None, `classes` the number of classes of the labels.
+        bn, output, biases: the named choices of the tangent kernel (see `empirical_ntk`).
+        needs: which signals the pass must collect: a subset of {"kernel", "codes", "features"}.
+        seed: of every further draw (curves, thin networks).
+        graph: the cell's graph, if the network comes from a space that has one.
+        thin: builds the one-channel network of the same cell for region counting, if the space has one.
+        size: size measures known beforehand (of the architecture string), instead of those of the module.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        x: Tensor,
+        y: Tensor | None = None,
+        *,
+        classes: int | None = None,
+        bn: BnMode = "frozen",
+        output: Output = "sum",
+        biases: bool = False,
+        needs: Collection[str] = ("kernel", "codes", "features"),
+        seed: int = 0,
+        graph: CellGraph | None = None,
+        thin: Callable[[int], nn.Module] | None = None,
+        size: Mapping[str, float] | None = None,
+    ) -> None:
+        self.net, self.x = net, channels_last(x)
+        self.y = None if y is None else y.cpu().numpy()
+        self.classes = classes if classes is not None or y is None else int(y.max()) + 1
+        self.bn, self.output, self.biases = bn, output, biases
+        self.seed, self.graph, self.thin = seed, graph, thin
+        self._size = size
+        self.n = len(x)
+        self.eps = float(torch.finfo(x.dtype).eps)
+        self.kernel_method = "none"
+        self._kernel: Array | None = None
+        self._codes: Codes | None = None
+        self._features: Tensor | None = None
+        self._collect("kernel" in needs and output != "full", "codes" in needs)
+
+    def _collect(self, want_kernel: bool, want_codes: bool) -> None:
+        with untouched(self.net):
+            selected = select_parameters(self.net, self.biases)
+            self.counted = sum(p.numel() for p in selected.values())
+            for parameter in self.net.parameters():
+                parameter.requires_grad_(False)
+            layerwise = want_kernel and self.bn != "batch" and self.output == "sum"
+            if layerwise:
+                gradients = LayerGradients({id(p) for p in selected.values()}, self.n, self.n, self.x.device)
+                try:
+                    out = self._forward(want_codes, gradients)
+                    gradients.backward(out, torch.ones_like(out))
+                    self._kernel, self.kernel_method = gradients.kernel.cpu().numpy(), "layers"
+                    return
+                except Unsupported as reason:
+                    self.kernel_method = f"functional ({reason})"
+            with torch.no_grad():
+                self._forward(want_codes, None)
+        if want_kernel:
+            self._kernel = self._separate_kernel(self.bn)
+            if not layerwise:
+                self.kernel_method = "coupled" if self.bn == "batch" else "layers"
+
+    def _forward(self, want_codes: bool, gradients: LayerGradients | None) -> Tensor:
+        codes = Codes(self.n) if want_codes else None
+        with Instrument(self.bn, [self.n], codes=codes, gradients=gradients) as instrument:
+            out = call(self.net, self.x)
+        self._codes = codes
+        self._features = instrument.features.detach() if instrument.features is not None else None
+        self.logits = out.detach()
+        return out
+
+    def _separate_kernel(self, bn: BnMode) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlowerKernel)
+            kernel = empirical_ntk(self.net, self.x, bn=bn, output=self.output, biases=self.biases)
+        array: Array = kernel.cpu().numpy()
+        return array
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether every output of the network is finite."""
+        return bool(torch.isfinite(self.logits).all())
+
+    @cached_property
+    def disconnected(self) -> bool:
+        """Whether the output does not depend on the input: by the graph if there is one, else by identical rows."""
+        if self.graph is not None and not self.graph.connected:
+            return True
+        if self.n > 1:
+            return self.finite and bool((self.logits == self.logits[:1]).all())
+        return self._kernel is not None and self.counted > 0 and not self._kernel.any()
+
+    @cached_property
+    def kernel(self) -> Array:
+        """Tangent kernel (n, n) in the chosen modes."""
+        return self._kernel if self._kernel is not None else self._separate_kernel(self.bn)
+
+    @cached_property
+    def spectrum(self) -> linalg.Spectrum:
+        """Spectrum of `kernel`."""
+        return linalg.spectrum(self.kernel, self.eps)
+
+    @cached_property
+    def normalised_spectrum(self) -> linalg.Spectrum:
+        """Spectrum of the diagonal-normalised kernel K_ij/√(K_ii K_jj)."""
+        return linalg.spectrum(linalg.correlation(self.kernel), self.eps)
+
+    @cached_property
+    def batch_spectrum(self) -> linalg.Spectrum:
+        """Spectrum of the kernel with BatchNorm's batch statistics differentiated through: n backward passes."""
+        return linalg.spectrum(self._separate_kernel("batch"), self.eps)
+
+    @cached_property
+    def feature_spectrum(self) -> linalg.Spectrum | None:
+        """Spectrum of the feature kernel ΦΦᵀ/d, Φ (n, d) the last linear layer's input; None without such a layer.
+
+        The product is taken in float64, so an error eps in Φ is one of eps² in the eigenvalues.
+        """
+        if self._features is None or len(self._features) != self.n:
+            return None
+        features = self._features.flatten(1).double().cpu().numpy()
+        eps = max(linalg.EPS64, self.eps**2 * max(features.shape))
+        return linalg.spectrum(features @ features.T / features.shape[1], eps)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """ReLU codes of the batch."""
+        if self._codes is None:
+            with untouched(self.net), torch.no_grad():
+                self._forward(True, None)
+        assert self._codes is not None
+        return self._codes
+
+    @cached_property
+    def hamming(self) -> Array:
+        """(n, n) Hamming distances of the ReLU codes."""
+        return self.codes.hamming()
+
+    @cached_property
+    def targets(self) -> Array | None:
+        """One-hot labels (n, classes); None without labels."""
+        return None if self.y is None or self.classes is None else np.eye(self.classes)[self.y]
+
+    @cached_property
+    def size(self) -> Mapping[str, float]:
+        """Parameters, MACs, depth, ReLU units and trainable layers, of the architecture string or of the module."""
+        if self._size is not None:
+            return self._size
+        with untouched(self.net):
+            return sizes.module_sizes(self.net, self.x[:1]) | {"relu_units": float(self.codes.units)}
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        with untouched(self.net):
+            return batch_statistics(self.net, self.x, "frozen")
+
+    def frozen(self, read: Callable[[Callable[[Tensor], Tensor]], T]) -> T:
+        """read(f) for f: x (m, …) → outputs (m, k), a pure function with BatchNorm statistics frozen from the batch."""
+        function = frozen_function(self.net, self._statistics)
+        with untouched(self.net):
+            parameters = {name: p.detach() for name, p in self.net.named_parameters()}
+            return read(lambda x: function(parameters, channels_last(x)).flatten(1))
+
+    def frozen_codes(self, x: Tensor) -> Codes:
+        """ReLU codes of other inputs (m, …) with BatchNorm statistics frozen from the data batch."""
+        codes = Codes(len(x))
+        statistics = self._statistics
+        with untouched(self.net), torch.no_grad():
+            with Instrument("frozen", [len(x)], codes=codes, statistics=statistics):
+                call(self.net, channels_last(x))
+        return codes

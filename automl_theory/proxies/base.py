@@ -1,0 +1,108 @@
+"""What a proxy is, and how one is named.
+
+A proxy is data: a name, an aspect, a direction, what it needs and a function of the collected signals. Its name may carry
+parameters, ``ntk_numerical_rank:tol=0.001``; that text is the column of the table and, with the revision, its identity in
+a store.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from automl_theory.errors import InputError, suggest
+
+Family = Literal["expressivity", "convergence", "generalization", "saliency", "size"]
+Direction = Literal["maximize", "minimize"]
+Value = tuple[float, str]
+
+STATUSES = ("ok", "disconnected", "no_parameters", "rank_deficient", "saturated", "non_finite", "failed")
+NAN = float("nan")
+
+
+class Undefined(Exception):
+    """A proxy has no value on a network; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A training-free measure of a network.
+
+    Attributes:
+        name: as users write it; also the column of the score table.
+        family: the aspect it speaks about.
+        direction: whether a larger or a smaller value is held to be better.
+        unit: of the value, in words.
+        compute: (signals, **parameters) → (value, status); its docstring gives formula, edge values and source.
+        needs: signals of the pass it reads: "kernel", "codes", "features", "labels", "graph", "thin".
+        parameters: keyword arguments of `compute` that differ from its defaults.
+        core: whether one forward, one frozen backward and one Gram give it.
+        revision: raised when the same name starts to mean another number.
+    """
+
+    name: str
+    family: Family
+    direction: Direction
+    unit: str
+    compute: Callable[..., Value]
+    needs: frozenset[str] = frozenset()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    core: bool = True
+    revision: int = 1
+
+    @property
+    def key(self) -> str:
+        """Identity in a store: the name with parameters and, from the second on, the revision."""
+        return self.name if self.revision == 1 else f"{self.name}@{self.revision}"
+
+    @property
+    def formula(self) -> str:
+        """First line of the docstring of `compute`."""
+        return (inspect.getdoc(self.compute) or "").split("\n", 1)[0]
+
+    @property
+    def documentation(self) -> str:
+        """The docstring of `compute`."""
+        return inspect.getdoc(self.compute) or ""
+
+    def __call__(self, signals: Any) -> Value:
+        """Evaluate on collected signals: (value, status); a degenerate network gives NaN and says why."""
+        if self.family != "size":
+            if not signals.finite:
+                return NAN, "non_finite"
+            if signals.disconnected:
+                return NAN, "disconnected"
+            if "kernel" in self.needs and signals.counted == 0:
+                return NAN, "no_parameters"
+        value, status = self.compute(signals, **self.parameters)
+        if math.isnan(value) and status in ("ok", "saturated", "rank_deficient"):
+            status = "non_finite"
+        return float(value), status
+
+
+def parameterised(proxy: Proxy, text: str) -> Proxy:
+    """`proxy` with the parameters of ``key=value,key=value``, converted to the type of each default.
+
+    Raises InputError for an unknown parameter or a value of another type.
+    """
+    defaults = {
+        name: p.default for name, p in inspect.signature(proxy.compute).parameters.items() if p.default is not p.empty
+    }
+    values: dict[str, Any] = {}
+    for item in text.split(","):
+        name, _, value = item.partition("=")
+        if name not in defaults:
+            known = ", ".join(f"{k}={v}" for k, v in defaults.items()) or "none"
+            raise InputError(
+                f"proxy {proxy.name!r} has no parameter {name!r}; it has: {known}.{suggest(name, defaults)}"
+            )
+        kind = type(defaults[name])
+        try:
+            values[name] = kind(value)
+        except ValueError:
+            raise InputError(f"{proxy.name}:{name} must be of type {kind.__name__}, got {value!r}") from None
+    full = ",".join(f"{k}={v}" for k, v in sorted(values.items()))
+    return replace(proxy, name=f"{proxy.name}:{full}", parameters=values)

@@ -1,0 +1,104 @@
+"""Generalization: how well the tangent kernel fits the labels, seen and held out.
+
+Y (n, C) is the one-hot label matrix minus its column means over the samples that count as seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from automl_theory import linalg
+from automl_theory.data import split_halves
+from automl_theory.graphs.dag import metrics
+from automl_theory.linalg import Array
+from automl_theory.probing.signals import Signals
+from automl_theory.proxies.base import Proxy, Undefined, Value
+
+
+def _targets(signals: Signals) -> Array:
+    if signals.targets is None:
+        raise Undefined("labels are needed; pass y")
+    if (signals.targets.sum(0) > 0).sum() < 2:
+        raise Undefined("labels of at least two classes are needed")
+    return signals.targets
+
+
+def ntk_alignment(signals: Signals) -> Value:
+    """A = ⟨HKH, YYᵀ⟩_F/(‖HKH‖_F ‖YYᵀ‖_F), H = I − 11ᵀ/n: centred alignment of the NTK with the labels, in [−1, 1].
+
+    Edge values: NaN for a kernel that is constant after centring; undefined without labels of two classes.
+    Source: Cristianini et al. 2001; Cortes, Mohri & Rostamizadeh 2012.
+    """
+    y = _targets(signals)
+    y = y - y.mean(0)
+    k = signals.kernel - signals.kernel.mean(0) - signals.kernel.mean(1)[:, None] + signals.kernel.mean()
+    labels = y @ y.T
+    norm = np.linalg.norm(k) * np.linalg.norm(labels)
+    return (float((k * labels).sum() / norm), "ok") if norm > 0 else (float("nan"), "non_finite")
+
+
+def ntk_label_complexity(signals: Signals) -> Value:
+    """√(tr(Yᵀ K⁻¹ Y)/n), the multi-class form of √(yᵀK⁻¹y/n): the kernel norm of a function that fits the labels.
+
+    Smaller bounds the risk better. Edge values: +inf and "rank_deficient" for a singular kernel.
+    Source: Arora et al. 2019; Cao & Gu 2019; Theorem 4.5 of Chen, Huang & Wang 2023.
+    """
+    y = _targets(signals)
+    y = y - y.mean(0)
+    if signals.spectrum.status == "rank_deficient":
+        return float("inf"), "rank_deficient"
+    solution, status = linalg.solve(signals.kernel, y, signals.eps)
+    return float(np.sqrt(max((y * solution).sum(), 0.0) / signals.n)), status
+
+
+def ntk_regression_error(signals: Signals) -> Value:
+    """Mean over the batch's two class-balanced halves a, b of ‖K_ba K_aa⁻¹ Y_a − Y_b‖²/|b|, Y centred by the seen half.
+
+    Kernel regression with the NTK on held-out images: smaller is better; the constant predictor scores about 1 − 1/C.
+    Edge values: a singular half uses the minimum-norm solution and says "rank_deficient"; undefined for fewer than two
+    samples a half, or without labels of two classes.
+    Source: the measure G of TEG-NAS (Chen et al. 2021), which centres by each batch's own mean.
+    """
+    y = _targets(signals)
+    halves = split_halves(np.asarray(signals.y))
+    if min(len(half) for half in halves) < 2:
+        raise Undefined("at least two samples a half are needed")
+    errors, statuses = [], []
+    for seen, held in (halves, halves[::-1]):
+        mean = y[seen].mean(0)
+        solution, status = linalg.solve(signals.kernel[np.ix_(seen, seen)], y[seen] - mean, signals.eps)
+        prediction = signals.kernel[np.ix_(held, seen)] @ solution
+        errors.append(float(((prediction - (y[held] - mean)) ** 2).sum(1).mean()))
+        statuses.append(status)
+    return float(np.mean(errors)), max(statuses, key=lambda status: status != "ok")
+
+
+def generalization_bound(signals: Signals) -> Value:
+    """(Σ_p d_p)·√(tr(Yᵀ K⁻¹ Y)/n), Σ_p d_p the trainable layers summed over all input–output paths of the cell.
+
+    The leading term of the published risk bound. Edge values as `ntk_label_complexity`; needs a space with cell graphs.
+    Source: Theorem 4.5 of Chen, Huang & Wang 2023.
+    """
+    if signals.graph is None:
+        raise Undefined("the cell's graph is needed; score an architecture of a space that has one")
+    value, status = ntk_label_complexity(signals)
+    total = metrics(signals.graph)["total_depth"]
+    return total * value if total else 0.0, status
+
+
+_KERNEL = frozenset({"kernel", "labels"})
+
+PROXIES = [
+    Proxy("ntk_alignment", "generalization", "maximize", "1", ntk_alignment, _KERNEL),
+    Proxy("ntk_label_complexity", "generalization", "minimize", "parameter", ntk_label_complexity, _KERNEL),
+    Proxy("ntk_regression_error", "generalization", "minimize", "squared error", ntk_regression_error, _KERNEL),
+    Proxy(
+        "generalization_bound",
+        "generalization",
+        "minimize",
+        "parameter",
+        generalization_bound,
+        _KERNEL | {"graph"},
+        core=False,
+    ),
+]

@@ -1,0 +1,286 @@
+"""Run tasks in worker processes of this machine, one task at a time each, so that a death is attributable to its task.
+
+Workers are spawned, not forked (forking after torch has started its threads can hang), and each has a pipe of its own:
+the parent hands out a task, waits for whichever answers first, hands out the next. The number of threads is fixed
+before torch is imported in the worker, since sums depend on it in their last bits. Workers ignore Ctrl-C, which the
+parent handles, and end when it ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from automl_theory.errors import AutoMLTheoryError, InputError
+from automl_theory.scoring.worker import Unsendable, is_memory, one_line, set_threads, work
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+MAX_ATTEMPTS = 2
+POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one task: its result, or in one line why there is none, and how often it was tried."""
+
+    task: Any
+    result: Any
+    error: str | None
+    attempts: int
+
+
+@dataclass
+class _Job:
+    task: Any
+    attempts: int = 0
+    deaths: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    job: _Job | None
+    ready: bool = False
+
+
+def run_tasks(
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    *,
+    workers: int,
+    threads: int = 1,
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+) -> Iterator[Outcome]:
+    """Yield the `Outcome` of `function(task)` for each task, as they finish.
+
+    `workers` processes with `threads` threads each; 0 runs in this process, one task after the other. `tasks` is
+    consumed as workers get free. `initializer(*initargs)` runs once in each worker before its first task; what it
+    leaves in a module's globals is there for `function`. Both must be importable (module level), and tasks and results
+    picklable.
+
+    An exception of `function` is an outcome with its type and first line; `MemoryError` and the death of the worker
+    cost one retry first, in a fresh worker. A worker that cannot start (its initializer raises, or it dies there)
+    raises `AutoMLTheoryError` here. Closing the iterator early, or an exception such as `KeyboardInterrupt`, ends all
+    workers at once.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise InputError(
+            f"expected workers to be an integer of at least 0, got {workers!r}; give the number of processes"
+        )
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"expected threads to be an integer of at least 1, got {threads!r}; give threads per worker")
+    if workers == 0:
+        return _run_here(function, tasks, threads, initializer, initargs)
+    return _Pool(function, workers, threads, initializer, initargs).run(tasks)
+
+
+def _run_here(
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    threads: int,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> Iterator[Outcome]:
+    try:
+        if initializer:
+            initializer(*initargs)
+    except Exception as error:
+        raise _start_failure(one_line(error)) from error
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    set_threads(threads)
+    try:
+        for task in tasks:
+            for attempt in range(1, MAX_ATTEMPTS + 1):
+                try:
+                    outcome = Outcome(task, function(task), None, attempt)
+                    break
+                except Exception as error:
+                    outcome = Outcome(task, None, one_line(error), attempt)
+                    if not is_memory(error):
+                        break
+            yield outcome
+    finally:
+        if torch:
+            torch.set_num_threads(before)
+
+
+class _Pool:
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        workers: int,
+        threads: int,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        self.count, self.threads = workers, threads
+        self.program = (function, threads, initializer, initargs)
+        self.workers: list[_Worker] = []
+        self.again: deque[_Job] = deque()
+        self.failed_starts = 0
+
+    def run(self, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Hand out tasks, yield outcomes, and leave no process behind."""
+        queue = iter(tasks)
+        clean = False
+        try:
+            while True:
+                while len(self.workers) < self.count and (job := self.next(queue)):
+                    self.start(job)
+                busy = [worker for worker in self.workers if worker.job]
+                if not busy:
+                    break
+                awake = set(wait([handle for w in busy for handle in (w.pipe, w.process.sentinel)], POLL_SECONDS))
+                for worker in busy:
+                    if worker.pipe in awake or not worker.process.is_alive():
+                        outcome = self.listen(worker)
+                        if worker in self.workers and not worker.job and (job := self.next(queue)):
+                            self.give(worker, job)
+                        if outcome:
+                            yield outcome
+            clean = True
+        finally:
+            for worker in self.workers:
+                self.end(worker, clean)
+
+    def next(self, queue: Iterator[Any]) -> _Job | None:
+        """Return the next job: one to be retried, or a new one."""
+        if self.again:
+            return self.again.popleft()
+        for task in queue:
+            return _Job(task)
+        return None
+
+    def start(self, job: _Job) -> None:
+        """Start a worker meant for `job`, which is sent once it is ready."""
+        context = multiprocessing.get_context("spawn")
+        pipe, far = context.Pipe()
+        process = context.Process(target=work, args=(far, *self.program), daemon=True)
+        try:
+            with _environment(self.threads):
+                process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            pipe.close()
+            raise InputError(
+                f"expected a function and arguments that can be sent to workers, but: {one_line(error)}; "
+                "define the function at the top of a module"
+            ) from error
+        finally:
+            far.close()
+        self.workers.append(_Worker(process, pipe, job))
+
+    def give(self, worker: _Worker, job: _Job) -> None:
+        """Assign a job; a worker that is not ready gets it when it says so."""
+        worker.job = job
+        if not worker.ready:
+            return
+        try:
+            message = pickle.dumps(job.task)
+        except Exception as error:
+            message = pickle.dumps(Unsendable(one_line(error)))
+        with suppress(OSError):
+            worker.pipe.send_bytes(message)
+
+    def listen(self, worker: _Worker) -> Outcome | None:
+        """Take what a worker says, or notice that it died; returns the outcome of its job if that is decided."""
+        job = worker.job
+        assert job
+        try:
+            if not worker.pipe.poll():
+                return self.bury(worker, job) if not worker.process.is_alive() else None
+            message = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return self.bury(worker, job)
+        try:
+            kind, content = pickle.loads(message)
+        except Exception as error:
+            kind, content = "error", f"the result cannot be read: {one_line(error)}"
+        if kind == "ready":
+            self.failed_starts, worker.ready = 0, True
+            self.give(worker, job)
+            return None
+        if kind == "unstarted":
+            raise _start_failure(content)
+        worker.job = None
+        job.attempts += 1
+        if kind == "memory" and job.attempts < MAX_ATTEMPTS:
+            self.remove(worker)
+            self.again.append(job)
+            return None
+        return Outcome(job.task, content if kind == "done" else None, None if kind == "done" else content, job.attempts)
+
+    def bury(self, worker: _Worker, job: _Job) -> Outcome | None:
+        """Deal with a dead worker: its job is tried again once, then given up."""
+        worker.process.join(5)
+        code = worker.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        how += " (out of memory?)" if code == -signal.SIGKILL else ""
+        ready = worker.ready
+        self.remove(worker)
+        if not ready:
+            self.failed_starts += 1
+            if self.failed_starts >= MAX_ATTEMPTS or code is None or code >= 0:
+                raise _start_failure(f"it died with {how} before its first task")
+            self.again.append(job)
+            return None
+        job.attempts += 1
+        job.deaths.append(how)
+        if job.attempts < MAX_ATTEMPTS:
+            self.again.append(job)
+            return None
+        text = f"{how} twice" if job.deaths == [how, how] else ", then ".join(job.deaths)
+        return Outcome(job.task, None, f"worker died with {text}", job.attempts)
+
+    def remove(self, worker: _Worker) -> None:
+        """Take a worker out; `run` starts another if there is work for it."""
+        self.workers.remove(worker)
+        self.end(worker, False)
+
+    def end(self, worker: _Worker, clean: bool) -> None:
+        """End a process, by closing its pipe if it is idle, and collect it."""
+        worker.pipe.close()
+        if not clean:
+            worker.process.terminate()
+        worker.process.join(5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.process.close()
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Set the thread variables for a child, and keep Ctrl-C from it until it can ignore it itself."""
+    before = {key: os.environ.get(key) for key in THREAD_VARIABLES}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if hasattr(signal, "pthread_sigmask") else None
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start_failure(reason: str) -> AutoMLTheoryError:
+    return AutoMLTheoryError(
+        f"expected a worker to start, but {reason}; try workers=0 to see it here, and guard a script's code with "
+        "if __name__ == '__main__'"
+    )

@@ -1,0 +1,154 @@
+"""What a run over a space is to measure: its settings, the environment it depends on, and its tasks."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from automl_theory.errors import InputError, suggest
+from automl_theory.networks.initialise import METHODS
+from automl_theory.spaces import Space
+
+BN = ("frozen", "batch", "running")
+OUTPUT = ("sum", "trace")
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything besides architecture and seed that a score depends on; recorded in every store and table.
+
+    n images of the data per score; `data_seed` draws the batch; network: settings of `space.build` (channels,
+    cells_per_stage, …); resolution: side of the images; bn, output, biases: see `empirical_ntk`; init: of the weights.
+    """
+
+    n: int = 64
+    data_seed: int = 0
+    resolution: int = 32
+    in_channels: int = 3
+    network: dict[str, Any] = field(default_factory=dict)
+    bn: str = "frozen"
+    output: str = "sum"
+    biases: bool = False
+    init: str = "pytorch"
+    dtype: str = "float32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        choices: dict[str, Sequence[str]] = {"bn": BN, "output": OUTPUT, "init": METHODS, "dtype": DTYPES}
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InputError(f"{name}={value!r} is not one of {', '.join(allowed)}.{suggest(str(value), allowed)}")
+        if self.n < 2:
+            raise InputError(f"n={self.n}: proxies compare samples; use at least 2")
+
+    def settings(self, space: Space, data: dict[str, Any]) -> dict[str, Any]:
+        """What a store records of the measurement: equal settings give comparable scores."""
+        mine = {key: value for key, value in asdict(self).items() if key != "device"}
+        return {"space": space.name, **mine, **data}
+
+
+def environment(threads: int, device: str) -> dict[str, str]:
+    """Versions and machine type on which the last bits of a score depend."""
+    import torch
+
+    return {
+        "automl_theory": package_version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "scipy": version("scipy"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "threads_per_worker": str(threads),
+    }
+
+
+def package_version() -> str:
+    """Version of automl_theory as installed; "unknown" when run from a bare source tree."""
+    try:
+        return version("automl_theory")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def processor() -> str:
+    """Model name of the processor, as far as the system tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def check_device(device: str) -> None:
+    """Raise InputError unless torch can compute on `device`."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}; use cpu, cuda or cuda:0") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {device!r} was asked for, but this torch finds no CUDA device; use --device cpu")
+    if kind not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not supported; use cpu or cuda")
+
+
+def choose_workers(workers: int | None, device: str) -> int:
+    """Worker processes: as asked, else one a core this process may use (one on a GPU)."""
+    if workers is not None:
+        if workers < 0:
+            raise InputError(f"workers={workers}: give 0 (this process) or a positive number")
+        return workers
+    return 1 if device != "cpu" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_architectures(
+    space: Space, architectures: Iterable[str] | None, sample: int | None, sample_seed: int, strings: bool
+) -> list[str]:
+    """The architectures of a run, each once: a given list, a sample (of classes, or of strings), or all.
+
+    Without a list and a sample: all classes' representatives, or all strings. Raises InputError for an architecture the
+    space does not know, an empty list, or a sample larger than the space.
+    """
+    if architectures is not None:
+        if isinstance(architectures, str):
+            raise InputError("architectures must be a list of strings, got one string; put it in a list")
+        chosen = list(dict.fromkeys(architectures))
+        for arch in chosen:
+            space.parse(arch)
+        if not chosen:
+            raise InputError("no architectures were given; give at least one, or leave the list out for the whole space")
+        return chosen
+    if sample is not None:
+        return space.sample(sample, sample_seed, canonical=not strings)
+    return list(space) if strings else space.representatives()
+
+
+def choose_seeds(seeds: int | Iterable[int]) -> list[int]:
+    """Seeds of the weights: k gives 0…k−1; a list is taken as it is. Raises InputError for none or a negative one."""
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not chosen or any(not isinstance(s, int) or s < 0 for s in chosen):
+        raise InputError(f"seeds={seeds!r}: give a positive number of seeds, or a list of numbers of 0 and more")
+    return chosen
+
+
+def choose_shard(items: Sequence[str], shard: str | tuple[int, int] | None) -> list[str]:
+    """Every n-th item from the i-th on, for shard "i/n" (1 ≤ i ≤ n); all items for None."""
+    if shard is None:
+        return list(items)
+    try:
+        i, n = (int(part) for part in shard.split("/")) if isinstance(shard, str) else shard
+    except ValueError:
+        raise InputError(f"shard={shard!r} must look like 2/4: the second of four parts") from None
+    if not 1 <= i <= n:
+        raise InputError(f"shard={shard!r} must have 1 ≤ i ≤ n, as in 2/4: the second of four parts")
+    return list(items)[i - 1 :: n]

@@ -1,0 +1,301 @@
+"""The resumable score table: one SQLite file, one transaction an architecture.
+
+A run that is killed loses the architecture in work and nothing else: WAL mode, written with `synchronous=NORMAL`,
+survives the death of the process, and a power cut leaves the table of some transactions earlier. What is measured
+(`settings`) and where (`environment`) are written at creation and compared at every opening, so one file never mixes
+two measures.
+
+Tables: `score(arch, seed, proxy, value, status)`, `run(arch, seed, seconds, detail, finished_at)` (UTC), `meta(kind,
+key, value)` and `environment_change(opened_at, key, old, new)`. Values are float64, bit for bit; NULL stands for NaN.
+The column `value` has no declared type on purpose: SQLite's REAL would turn -0.0 into 0.0
+(https://sqlite.org/datatype3.html).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from automl_theory.errors import InputError, StoreError
+from automl_theory.scoring.sqlite_file import APPLICATION_ID, BUSY_SECONDS, SCHEMA, check_header, naming, patiently
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TABLES = (
+    "CREATE TABLE meta(kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID",
+    "CREATE TABLE environment_change(opened_at TEXT NOT NULL, key TEXT NOT NULL, old TEXT, new TEXT)",
+    """CREATE TABLE score(arch TEXT, seed INTEGER, proxy TEXT, value CHECK(typeof(value) IN ('real', 'null')),
+       status TEXT NOT NULL, PRIMARY KEY(arch, seed, proxy)) WITHOUT ROWID""",
+    """CREATE TABLE run(arch TEXT, seed INTEGER, seconds REAL NOT NULL, detail TEXT NOT NULL, finished_at TEXT NOT NULL,
+       PRIMARY KEY(arch, seed)) WITHOUT ROWID""",
+)
+_UPSERT = """INSERT INTO score VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed, proxy) DO UPDATE
+    SET value = excluded.value, status = excluded.status WHERE excluded.status <> 'failed' OR score.status = 'failed'"""
+_RUN = "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?)"
+
+_CHANGE = """INSERT INTO environment_change SELECT ?, ?, ?, ? WHERE NOT EXISTS
+    (SELECT 1 FROM environment_change WHERE opened_at IS ? AND key IS ? AND old IS ? AND new IS ?)"""
+
+
+class ScoreStore:
+    """A store of scores keyed by (arch, seed, proxy); a context manager. Make one with `open` or `existing`."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path, self._db = path, db
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        settings: Mapping[str, Any],
+        environment: Mapping[str, str],
+        *,
+        allow_mismatch: bool = False,
+    ) -> ScoreStore:
+        """Create the store, or re-open it to go on.
+
+        `settings` (JSON values: space, data digest, n, bn, initialisation, …) say what is measured and must equal those
+        the file was made with. `environment` (versions, processor, threads per worker, device) must too, unless
+        `allow_mismatch`: then the differences are recorded in the file. A missing or empty file becomes a new store.
+        Raises `StoreError` if the file is something else, damaged, from a newer version, in an unusable place, or
+        differs.
+        """
+        wanted = {"settings": _json(settings), "environment": _json(environment)}
+        store = cls._connect(Path(path), create=True)
+        try:
+            with store._transaction("open"):
+                if store._meta("settings") is None:
+                    rows = [(kind, key, value) for kind, part in wanted.items() for key, value in part.items()]
+                    store._db.executemany("INSERT INTO meta VALUES (?, ?, ?)", [*rows, ("created", "at", _now())])
+                else:
+                    store._compare(wanted, allow_mismatch)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def existing(cls, path: str | PathLike[str]) -> ScoreStore:
+        """Open a store that exists, with the settings it has: to read it, or to merge it."""
+        if not Path(path).exists():
+            raise StoreError(f"expected a score store, but {path} does not exist; check the path")
+        store = cls._connect(Path(path), create=False) if check_header(Path(path)) else None
+        if store and store._meta("settings") is not None:
+            return store
+        if store:
+            store.close()
+        raise StoreError(f"expected a score store, but {path} is empty; give the store a run wrote")
+
+    @classmethod
+    def _connect(cls, path: Path, create: bool) -> ScoreStore:
+        filled = check_header(path)
+        with naming(path, "open"):
+            db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        store = cls(path, db)
+        try:
+            with naming(path, "open"):
+                if filled and db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                    raise sqlite3.DatabaseError("malformed")
+            if create:
+                store._create()
+            with naming(path, "open"):
+                mode = patiently(db, "PRAGMA journal_mode=WAL")
+                if mode != "wal":
+                    raise StoreError(
+                        f"expected a file system that supports SQLite's WAL mode, but {path} stays in mode {mode}; "
+                        "network folders do not, keep the store on a local disk"
+                    )
+                db.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _create(self) -> None:
+        with self._transaction("create"):
+            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                for statement in _TABLES:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version={SCHEMA}")
+
+    def _meta(self, kind: str) -> dict[str, str] | None:
+        with naming(self.path, "read"):
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                return None
+            if not self._db.execute("SELECT 1 FROM meta WHERE kind = 'created'").fetchone():
+                return None
+            return dict(self._db.execute("SELECT key, value FROM meta WHERE kind = ? ORDER BY key", (kind,)))
+
+    def _compare(self, wanted: Mapping[str, Mapping[str, str]], allow_mismatch: bool) -> None:
+        for kind, new in wanted.items():
+            old = self._meta(kind) or {}
+            keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+            if not keys:
+                continue
+            if kind == "settings" or not allow_mismatch:
+                listed = ", ".join(f"{key}: {old.get(key, 'absent')} → {new.get(key, 'absent')}" for key in keys)
+                remedy = "use another --store" + ("" if kind == "settings" else ", or --allow-mismatch to mix them")
+                raise StoreError(f"expected the {kind} {self.path} was made with, but they differ ({listed}); {remedy}")
+            rows = [(_now(), key, old.get(key), new.get(key)) for key in keys]
+            self._db.executemany("INSERT INTO environment_change VALUES (?, ?, ?, ?)", rows)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What this store measures, as given when it was made (JSON values)."""
+        return {key: json.loads(value) for key, value in (self._meta("settings") or {}).items()}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it was made: versions, processor, threads, device."""
+        return {key: json.loads(value) for key, value in (self._meta("environment") or {}).items()}
+
+    def done(self, proxies: Iterable[str]) -> set[tuple[str, int]]:
+        """Return the (arch, seed) pairs that have a row, failed or not, for each of `proxies`."""
+        wanted = sorted(set(proxies))
+        if not wanted:
+            raise InputError("expected at least one proxy key, got none; name the proxies to look for")
+        marks = ", ".join("?" * len(wanted))
+        query = f"SELECT arch, seed FROM score WHERE proxy IN ({marks}) GROUP BY arch, seed HAVING count(*) = ?"
+        with naming(self.path, "read"):
+            return set(self._db.execute(query, (*wanted, len(wanted))))
+
+    def missing(self, arch: str, seed: int, proxies: Sequence[str]) -> list[str]:
+        """Return those of `proxies`, in their order, that have no row for this architecture and seed."""
+        with naming(self.path, "read"):
+            rows = self._db.execute("SELECT proxy FROM score WHERE arch = ? AND seed = ?", (arch, seed))
+            present = {proxy for (proxy,) in rows}
+        return [proxy for proxy in proxies if proxy not in present]
+
+    def write(
+        self,
+        arch: str,
+        seed: int,
+        scores: Mapping[str, tuple[float | None, str]],
+        seconds: float,
+        detail: str = "",
+    ) -> None:
+        """Write all scores {proxy: (value, status)} of one architecture and seed in one transaction.
+
+        A row of equal key is replaced, but never a good one by a `failed` one. NaN and None are stored as NULL.
+        Raises `StoreError` if the disk is full or the store stays locked; then none of these scores is stored.
+        """
+        rows = [(arch, int(seed), key, None if v is None else float(v), status) for key, (v, status) in scores.items()]
+        with self._transaction("write"):
+            self._db.executemany(_UPSERT, rows)
+            self._db.execute(_RUN, (arch, int(seed), float(seconds), detail, _now()))
+
+    def retry_failed(self) -> int:
+        """Delete the rows of status `failed`, so that they count as missing again; returns how many."""
+        with self._transaction("write"):
+            return self._db.execute("DELETE FROM score WHERE status = 'failed'").rowcount
+
+    def read(self) -> pd.DataFrame:
+        """Return the scores: arch, seed, proxy, value (float64), status, sorted by the first three, whatever the order
+        written.
+
+        `attrs` holds settings, environment and the recorded changes of environment.
+        """
+        import pandas as pd
+
+        columns = ["arch", "seed", "proxy", "value", "status"]
+        frame = pd.DataFrame(self._rows("SELECT * FROM score ORDER BY arch, seed, proxy"), columns=columns)
+        frame = frame.astype({"seed": "int64", "value": "float64"})
+        changes = self._rows("SELECT * FROM environment_change ORDER BY rowid")
+        frame.attrs = {
+            "settings": self.settings,
+            "environment": self.environment,
+            "environment_changes": [list(row) for row in changes],
+        }
+        return frame
+
+    def read_runs(self) -> pd.DataFrame:
+        """Return what each architecture cost: arch, seed, seconds, detail, finished_at (UTC, ISO 8601)."""
+        import pandas as pd
+
+        columns = ["arch", "seed", "seconds", "detail", "finished_at"]
+        frame = pd.DataFrame(self._rows("SELECT * FROM run ORDER BY arch, seed"), columns=columns)
+        return frame.astype({"seed": "int64", "seconds": "float64"})
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with naming(self.path, "read"):
+            return self._db.execute(query).fetchall()
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[None]:
+        with naming(self.path, doing):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the file; what was written is in it."""
+        self._db.close()
+
+    def __enter__(self) -> ScoreStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *, allow_mismatch: bool = False) -> int:
+    """Unite shards of one run in `target` (made if missing); returns how many scores it then has.
+
+    All must have equal settings, and equal environments unless `allow_mismatch`. A failed row yields to a good one; two
+    good rows of one key with different values raise `StoreError` naming the first such key. Each source goes in whole
+    or not at all.
+    """
+    if not sources:
+        raise InputError("expected at least one store to merge, got none; name the shards")
+    for source in sources:
+        with ScoreStore.existing(source) as shard:
+            settings, environment = shard.settings, shard.environment
+            scores = shard._rows("SELECT * FROM score ORDER BY arch, seed, proxy")
+            runs, changes = shard._rows("SELECT * FROM run"), shard._rows("SELECT * FROM environment_change")
+        with ScoreStore.open(target, settings, environment, allow_mismatch=allow_mismatch) as store:
+            have = {row[:3]: row[3:] for row in store._rows("SELECT * FROM score WHERE status <> 'failed'")}
+            for *key, value, status in scores:
+                old = have.get(tuple(key))
+                if old and status != "failed" and (_bits(old[0]), old[1]) != (_bits(value), status):
+                    raise StoreError(
+                        f"expected equal scores in {source} and {target}, but {key[2]} of {key[0]} (seed {key[1]}) is "
+                        f"{value!r} ({status}) and {old[0]!r} ({old[1]}); keep the stores apart and score it again"
+                    )
+            with store._transaction("write"):
+                store._db.executemany(_UPSERT, scores)
+                store._db.executemany(_RUN.replace("REPLACE", "IGNORE"), runs)
+                store._db.executemany(_CHANGE, [row + row for row in changes])
+    with ScoreStore.existing(target) as store:
+        return int(store._rows("SELECT count(*) FROM score")[0][0])
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        return {str(key): json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"expected settings of JSON values, but {error}; give numbers, text, lists or mappings"
+        ) from error
+
+
+def _bits(value: float | None) -> bytes:
+    return b"" if value is None else struct.pack("<d", value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

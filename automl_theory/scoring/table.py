@@ -1,0 +1,76 @@
+"""From stored scores to the score table: one row an architecture, one column a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from automl_theory.proxies import Proxy
+from automl_theory.spaces import Space
+
+SEVERITY = ("ok", "saturated", "rank_deficient", "disconnected", "no_parameters", "non_finite", "failed", "missing")
+DEFINED = frozenset({"ok", "saturated", "rank_deficient"})
+
+
+def score_table(
+    space: Space,
+    architectures: Sequence[str],
+    proxies: Sequence[Proxy],
+    scores: pd.DataFrame,
+    seeds: Sequence[int],
+    network: Mapping[str, Any],
+    attrs: Mapping[str, Any],
+) -> pd.DataFrame:
+    """The table of `architectures` from long `scores` (arch, seed, proxy, value, status) of their representatives.
+
+    For each proxy: `<name>` the mean over seeds, `<name>_std` their standard deviation (NaN for one seed) and
+    `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value leaves
+    the mean NaN. Size columns are per string, from the space. The index is "arch"; the column `canonical` names the
+    class's representative that was measured.
+    """
+    index = pd.Index(architectures, name="arch", dtype="str")
+    canonical = [space.canonical(arch) for arch in architectures]
+    wide = scores.set_index(["arch", "seed", "proxy"])
+    values = wide["value"].unstack("proxy")
+    statuses = wide["status"].unstack("proxy")
+    wanted = pd.MultiIndex.from_product([dict.fromkeys(canonical), seeds], names=["arch", "seed"])
+    columns: dict[str, Any] = {"canonical": canonical}
+    sizes = [p for p in proxies if p.family == "size"]
+    if sizes:
+        known = [space.size_metrics(arch, **network) for arch in architectures]
+        for proxy in sizes:
+            column = np.array([size.get(proxy.name, np.nan) for size in known], dtype=np.float64)
+            columns[proxy.name] = column
+            columns[f"{proxy.name}_status"] = np.where(np.isnan(column), "failed", "ok")
+    rows = pd.Index(canonical)
+    for proxy in proxies:
+        if proxy.family == "size":
+            continue
+        value = _column(values, proxy.key, wanted).unstack("seed")[list(seeds)]
+        status = _column(statuses, proxy.key, wanted).fillna("missing").unstack("seed")[list(seeds)]
+        worst = status.map(SEVERITY.index).max(axis=1)
+        numbers = value.to_numpy(dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(worst.isin([SEVERITY.index(s) for s in DEFINED]), numbers.mean(axis=1), np.nan)
+            std = numbers.std(axis=1, ddof=1) if len(seeds) > 1 else np.full(len(numbers), np.nan)
+        position = value.index.get_indexer(rows)
+        columns[proxy.name] = mean[position]
+        columns[f"{proxy.name}_std"] = std[position]
+        columns[f"{proxy.name}_status"] = np.array([SEVERITY[i] for i in worst])[position]
+    table = pd.DataFrame(columns, index=index)
+    table.attrs = {
+        **attrs,
+        "seeds": list(seeds),
+        "proxies": {
+            p.name: {"family": p.family, "direction": p.direction, "unit": p.unit, "formula": p.formula} for p in proxies
+        },
+    }
+    return table
+
+
+def _column(frame: pd.DataFrame, key: str, wanted: pd.MultiIndex) -> pd.Series[Any]:
+    series = frame[key] if key in frame.columns else pd.Series(index=frame.index, dtype=object)
+    return series.reindex(wanted)

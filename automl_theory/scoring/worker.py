@@ -1,0 +1,80 @@
+"""The worker's side of `executors`: start, answer one task at a time, leave with the parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+
+@dataclass
+class Unsendable:
+    """Sent in the place of a task that cannot be pickled."""
+
+    reason: str
+
+
+def work(
+    pipe: Connection,
+    function: Callable[[Any], Any],
+    threads: int,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """Be a worker: start, say "ready", then answer each task, until the pipe or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        if initializer:
+            initializer(*initargs)
+        set_threads(threads)
+    except BaseException as error:
+        pipe.send(("unstarted", one_line(error)))
+        return
+    with suppress(EOFError, OSError):
+        pipe.send(("ready", None))
+        while True:
+            pipe.send_bytes(_answer(function, pipe.recv_bytes()))
+
+
+def _answer(function: Callable[[Any], Any], message: bytes) -> bytes:
+    try:
+        task = pickle.loads(message)
+        if isinstance(task, Unsendable):
+            return pickle.dumps(("error", f"the task cannot be sent: {task.reason}"))
+        return pickle.dumps(("done", function(task)))
+    except BaseException as error:
+        return pickle.dumps(("memory" if is_memory(error) else "error", one_line(error)))
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def set_threads(threads: int) -> None:
+    """Fix torch's threads, if it is loaded; the environment variables do it where it is loaded later."""
+    torch = sys.modules.get("torch")
+    if torch:
+        torch.set_num_threads(threads)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or on a GPU."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and first line of an exception."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -1,0 +1,214 @@
+"""What a search space is, and the space of any user's own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from automl_theory.errors import InputError, suggest
+from automl_theory.graphs.dag import CellGraph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Factory = Callable[..., "nn.Module"]
+
+
+@runtime_checkable
+class Space(Protocol):
+    """A set of architectures, each a string, of which some compute the same function under other names.
+
+    Enumeration, canonical forms, graphs and sizes need no torch; only `build` does. Every method that takes an
+    architecture raises InputError for one that is not in the space.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short name, such as "nas_bench_201"."""
+
+    @property
+    def size(self) -> int:
+        """The number of architecture strings."""
+
+    def __len__(self) -> int:
+        """Return `size`."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every architecture string once, in a fixed order."""
+
+    def __contains__(self, arch: object) -> bool:
+        """Whether `arch` is an architecture string of this space."""
+
+    def sample(self, n: int, seed: int, *, canonical: bool = True) -> list[str]:
+        """Return n distinct architectures (representatives of classes, or strings if not `canonical`)."""
+
+    def parse(self, arch: str) -> Any:
+        """Return the operations of an architecture; InputError that says what is wrong with a bad string."""
+
+    def canonical(self, arch: str) -> str:
+        """Return the representative of the architectures that compute the same functions as `arch`."""
+
+    def representatives(self) -> list[str]:
+        """Return one architecture of each canonical class."""
+
+    def build(self, arch: str, *args: Any, **settings: Any) -> nn.Module:
+        """Return the network of an architecture, on the CPU, in train mode."""
+
+    def graph(self, arch: str) -> CellGraph | None:
+        """Return the graph of an architecture, or None if the space knows none."""
+
+    def size_metrics(self, arch: str, *args: Any, **settings: Any) -> dict[str, float]:
+        """Return `parameters`, `macs`, `depth`, `trainable_layers` and `relu_units`; nan for what is unknown."""
+
+
+def sample_from(items: Sequence[str], n: int, seed: int, what: str = "architectures") -> list[str]:
+    """Return the first n of a seeded shuffle of `items`: distinct, and a larger n extends a smaller one's list.
+
+    Errors: InputError for an n that is no integer of 0 to len(items), or a seed that is no integer of at least 0.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= len(items):
+        raise InputError(f"can sample 0 to {len(items)} distinct {what}, got n={n!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed must be an integer of at least 0, got {seed!r}")
+    return [items[k] for k in np.random.default_rng(seed).permutation(len(items))[:n]]
+
+
+class ModuleSpace:
+    """The space of a user's own networks: named functions without arguments that return an nn.Module.
+
+    factories     a mapping from names to callables, or a sequence of callables (named "0", "1", ...). A module class
+                  that needs no arguments is such a callable; for a module in hand write `lambda: net`.
+    name          the name of the space
+    input_shape   shape of one input, without the batch; for `size_metrics`
+
+    Each architecture is its own class, and no graph is known.
+
+    Errors: InputError for no factories, a name that is no string, or a factory that cannot be called; in `build` for
+    one that does not return an nn.Module.
+    """
+
+    def __init__(
+        self,
+        factories: Mapping[str, Factory] | Iterable[Factory],
+        name: str = "modules",
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        named = _named(factories)
+        if not named:
+            raise InputError("expected at least one function that returns a module, got none")
+        for key, factory in named.items():
+            if not isinstance(key, str):
+                raise InputError(f"names of networks must be strings, got {key!r}")
+            instance = hasattr(factory, "named_parameters") and not isinstance(factory, type)
+            if instance or not callable(factory):
+                raise InputError(
+                    f"{key!r} must be a function that returns an nn.Module, got {type(factory).__name__}; "
+                    "for a module in hand pass `lambda: module`"
+                )
+        self.name = name
+        self.input_shape = None if input_shape is None else tuple(input_shape)
+        self._factories: dict[str, Factory] = named
+
+    @property
+    def size(self) -> int:
+        """The number of networks."""
+        return len(self._factories)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._factories)
+
+    def __contains__(self, arch: object) -> bool:
+        return isinstance(arch, str) and arch in self._factories
+
+    def sample(self, n: int, seed: int, *, canonical: bool = True) -> list[str]:
+        """Return n distinct names, the first n of a seeded shuffle; `canonical` makes no difference here."""
+        return sample_from(list(self), n, seed)
+
+    def parse(self, arch: str) -> str:
+        """Return the name itself, or raise InputError with the nearest name."""
+        if arch not in self:
+            raise InputError(f"no network is called {arch!r}.{suggest(str(arch), self)}")
+        return arch
+
+    def canonical(self, arch: str) -> str:
+        """Return the name itself."""
+        return self.parse(arch)
+
+    def representatives(self) -> list[str]:
+        """Return all names."""
+        return list(self)
+
+    def graph(self, arch: str) -> None:
+        """Return None: nothing is known about the graph of a module."""
+        self.parse(arch)
+
+    def build(self, arch: str, *, seed: int = 0, init: str | None = None, **settings: Any) -> nn.Module:
+        """Call the factory with `settings` and return its module.
+
+        With `init` the weights are then `initialise(net, init, seed)`; without, they stay as the factory made them and
+        `seed` is not used. Errors: InputError for an unknown name or a factory that returns anything else.
+        """
+        from torch import nn
+
+        net = self._factories[self.parse(arch)](**settings)
+        if not isinstance(net, nn.Module):
+            raise InputError(f"the function of {arch!r} must return an nn.Module, it returned {type(net).__name__}")
+        if init is not None:
+            from automl_theory.networks.initialise import initialise
+
+            initialise(net, init, seed)
+        return net
+
+    def size_metrics(
+        self, arch: str, *, in_channels: int = 3, resolution: int = 32, **settings: Any
+    ) -> dict[str, float]:
+        """Count parameters, convolutions with linear layers, and multiply-accumulates of one input.
+
+        The input is zeros of `input_shape`, or (in_channels, resolution, resolution) where none was given; `settings`
+        go to the factory. `macs` is half of what torch's flop counter sees (convolutions and matrix products; nothing
+        elementwise), nan if the network cannot take that input. `depth` and `relu_units` are nan.
+        """
+        from torch import nn
+        from torch.nn.modules.conv import _ConvNd
+
+        net = self.build(arch, **settings)
+        shape = self.input_shape or (in_channels, resolution, resolution)
+        return {
+            "parameters": sum(parameter.numel() for parameter in net.parameters()),
+            "macs": _macs(net, shape),
+            "depth": float("nan"),
+            "trainable_layers": sum(isinstance(module, _ConvNd | nn.Linear) for module in net.modules()),
+            "relu_units": float("nan"),
+        }
+
+
+def _named(factories: Any) -> dict[Any, Any]:
+    if isinstance(factories, Mapping):
+        return dict(factories)
+    if isinstance(factories, str) or not isinstance(factories, Iterable):
+        raise InputError(f"expected a mapping or a list of functions that return modules, got {factories!r}")
+    return {str(k): factory for k, factory in enumerate(factories)}
+
+
+def _macs(net: nn.Module, shape: tuple[int, ...]) -> float:
+    """Count the multiply-accumulates of one input in eval mode, and put the modes back; nan if the pass fails."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    like = next(net.parameters(), torch.zeros(()))
+    modes = {module: module.training for module in net.modules()}
+    try:
+        net.eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net(torch.zeros((1, *shape), dtype=like.dtype, device=like.device))
+        return int(counter.get_total_flops()) / 2
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return float("nan")
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,186 @@
+"""Train one small network plainly, so that what a proxy foretells can be checked on this machine in seconds.
+
+SGD with Nesterov momentum, weight decay on every parameter and a cosine schedule, as NAS-Bench-201 trained (Dong & Yang,
+ICLR 2020), on the mean cross-entropy of each batch, without augmentation. Step t of T (t = 0..T-1) has the learning rate
+
+    lr(t) = learning_rate / 2 · (1 + cos(π t / T)),      T = epochs · ceil(n / batch_size).
+
+Any `nn.Module` that maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a multilayer perceptron.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from automl_theory.errors import InputError
+
+EVALUATION_BATCH = 512
+
+Data = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. The defaults but `epochs` and `batch_size` are those of NAS-Bench-201 (200 epochs of 256).
+
+    epochs         passes over the training set, at least 0 (0: the network is only evaluated)
+    batch_size     samples a step at most, at least 1. An epoch of n samples has ceil(n / batch_size) steps whose sizes
+                   differ by at most one, so that no small rest is left for batch normalisation
+    learning_rate  at the first step; the cosine takes it towards 0
+    momentum       in [0, 1); Nesterov's form unless it is 0
+    weight_decay   λ of the term λ/2 |θ|² on all parameters, those of batch normalisation too
+
+    Errors: InputError for a value outside these ranges.
+    """
+
+    epochs: int = 30
+    batch_size: int = 50
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give one")
+        for name, below in (("learning_rate", math.inf), ("momentum", 1.0), ("weight_decay", math.inf)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < below:
+                raise InputError(f"expected {name} in [0, {below}), got {value!r}; give a number there")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a training run.
+
+    train_loss, test_loss          mean cross-entropy in nats over the whole set at the end, in eval mode (running
+                                   statistics in batch normalisation). A train_loss well above 0 is a run that has not
+                                   converged, or cannot
+    train_accuracy, test_accuracy  % of the whole set at the end, in eval mode
+    epochs_to_50                   epochs until `history` first reaches 50 %, see `epochs_to`; nan if never
+    history                        per epoch, % of the training samples classified rightly as their batches pass: train
+                                   mode, each before the step it causes, so the weights change within the epoch
+    status                         "ok", or "diverged": a loss was not finite. Training stopped there; losses and
+                                   accuracies are nan, `history` has the epochs before
+    """
+
+    train_loss: float
+    test_loss: float
+    train_accuracy: float
+    test_accuracy: float
+    epochs_to_50: float
+    history: tuple[float, ...]
+    status: str
+
+
+def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | None = None, seed: int = 0) -> Result:
+    """Train `net` in place from the weights it has, and leave it in eval mode.
+
+    train_data, test_data   pairs (x, y): x (n, ...) as the network takes it, y (n,) int64 class numbers
+    seed                    decides the order of samples and nothing else (the weights are the caller's; see
+                            `networks.initialise`): torch's generator `seed` permutes them once an epoch. torch's global
+                            random state is used only by a network that draws from it, such as one with dropout
+
+    Parameters with `requires_grad=False` stay as they are. Equal inputs, seed and threads on one machine and one
+    version of torch give equal results, bit for bit; elsewhere rounding differs and grows in training, to about the
+    third digit of a loss.
+
+    Errors: InputError if x and y have unequal lengths or none, labels are no int64, the seed is no integer >= 0, or
+    the logits have another shape than (n, classes).
+    """
+    recipe = recipe or Recipe()
+    for name, data in (("train_data", train_data), ("test_data", test_data)):
+        _check(name, data)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"expected seed to be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    history, finite = _fit(net, *train_data, recipe, seed)
+    final = [evaluate(net, data) if finite else (math.nan, math.nan) for data in (train_data, test_data)]
+    finite = finite and all(math.isfinite(loss) for loss, _ in final)
+    if not finite:
+        final = [(math.nan, math.nan)] * 2
+    (train_loss, train_accuracy), (test_loss, test_accuracy) = final
+    return Result(
+        train_loss,
+        test_loss,
+        train_accuracy,
+        test_accuracy,
+        epochs_to(history, 50.0),
+        tuple(history),
+        "ok" if finite else "diverged",
+    )
+
+
+def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
+    """Return mean cross-entropy (nats) and accuracy (%) of `net` on (x, y), in eval mode, in which it is left."""
+    x, y = data
+    net.eval()
+    loss, right = 0.0, 0
+    with torch.no_grad():
+        for part, labels in zip(x.split(EVALUATION_BATCH), y.split(EVALUATION_BATCH), strict=True):
+            logits = _logits(net, part)
+            loss += cross_entropy(logits, labels, reduction="none").double().sum().item()
+            right += int((logits.argmax(1) == labels).sum())
+    return loss / len(y), 100.0 * right / len(y)
+
+
+def epochs_to(history: Sequence[float], level: float) -> float:
+    """Return the first epoch, counted from 1, with a value of `history` >= level; nan if there is none."""
+    return next((float(epoch) for epoch, value in enumerate(history, start=1) if value >= level), math.nan)
+
+
+def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tuple[list[float], bool]:
+    """Return the accuracy of each finished epoch and whether every loss was finite."""
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    history: list[float] = []
+    if not parameters or not recipe.epochs:
+        return history, True
+    optimiser = torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        foreach=True,
+    )
+    order = torch.Generator().manual_seed(seed)
+    steps = math.ceil(len(y) / recipe.batch_size)
+    net.train()
+    for epoch in range(recipe.epochs):
+        right = 0
+        for number, chosen in enumerate(torch.randperm(len(y), generator=order).tensor_split(steps)):
+            progress = (epoch * steps + number) / (recipe.epochs * steps)
+            optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+            labels = y[chosen]
+            logits = _logits(net, x[chosen])
+            loss = cross_entropy(logits, labels)
+            if not math.isfinite(loss.item()):
+                return history, False
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            right += int((logits.argmax(1) == labels).sum())
+        history.append(100.0 * right / len(y))
+    return history, True
+
+
+def _logits(net: nn.Module, x: Tensor) -> Tensor:
+    logits = net(x)
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"expected logits of shape ({len(x)}, classes), got {shape}; give a network that returns them")
+    return logits
+
+
+def _check(name: str, data: Data) -> None:
+    x, y = data
+    if len(x) != len(y) or not len(y):
+        raise InputError(f"expected {name} with as many labels as inputs, got {len(x)} and {len(y)}; give one an input")
+    if y.dtype != torch.int64 or y.dim() != 1:
+        raise InputError(f"expected labels of {name} int64 (n,), got {y.dtype} {tuple(y.shape)}; convert with y.long()")

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from automl_theory.analysis.ranking import rank
+from automl_theory.errors import InputError
+
+
+def entry(family: str = "convergence", direction: str = "maximize") -> dict[str, str]:
+    return {"family": family, "direction": direction, "unit": "1", "formula": "f"}
+
+
+def table(n: int = 60, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(size=n)
+    df = pd.DataFrame(index=pd.Index([f"a{i}" for i in range(n)], name="arch"))
+    df["good"] = quality + 0.3 * rng.normal(size=n)
+    df["cost"] = -quality + 0.8 * rng.normal(size=n)
+    df["noise"] = rng.normal(size=n)
+    df["params"] = quality + 0.9 * rng.normal(size=n)
+    df["test_loss_seed0"], df["test_loss_seed1"] = (-quality + 0.1 * rng.normal(size=n) for _ in range(2))
+    df["test_loss"] = (df["test_loss_seed0"] + df["test_loss_seed1"]) / 2
+    df["canonical"] = df.index
+    df.attrs["proxies"] = {
+        "good": entry(),
+        "cost": entry(direction="minimize"),
+        "noise": entry("saliency"),
+        "params": entry("size"),
+    }
+    df.attrs["settings"] = {"bn": "frozen"}
+    return df
+
+
+def test_point_values_are_scipys_and_oriented() -> None:
+    df = table()
+    ranking = rank(df, "test_loss", resamples=50)
+    for name, sign in (("good", -1), ("cost", 1), ("noise", -1), ("params", -1)):
+        assert ranking.loc[name, "kendall"] == sign * stats.kendalltau(df[name], df["test_loss"]).statistic
+        rho = stats.spearmanr(df[name], df["test_loss"]).statistic
+        assert ranking.loc[name, "spearman"] == pytest.approx(sign * rho, abs=1e-12)
+    assert ranking.index.name == "proxy"
+    assert ranking.index[0] == "good"
+    assert (ranking["kendall_low"] < ranking["kendall"]).all()
+    assert (ranking["kendall"] < ranking["kendall_high"]).all()
+    assert ranking["baseline"].tolist() == [name == "params" for name in ranking.index]
+    assert ranking.attrs["settings"] == {"bn": "frozen"}
+
+
+def test_interval_is_the_percentile_bootstrap_of_scipys_tau() -> None:
+    df = table(30)
+    found = rank(df, "test_loss", resamples=200, seed=7).loc["good"]
+    rng = np.random.default_rng(7)
+    taus = []
+    for _ in range(200):
+        rows = rng.integers(0, 30, size=30)
+        taus.append(stats.kendalltau(df["good"].iloc[rows], -df["test_loss"].iloc[rows]).statistic)
+    low, high = np.quantile(taus, [0.025, 0.975])
+    assert found["kendall_low"] == pytest.approx(low, abs=1e-12)
+    assert found["kendall_high"] == pytest.approx(high, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(-20, 20), min_size=12, max_size=30), st.integers(0, 5))
+def test_monotone_maps_change_nothing_and_reversal_flips(values: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    df = pd.DataFrame({"x": np.array(values, dtype=float), "accuracy": rng.permutation(len(values)).astype(float)})
+    df["exp"], df["minus"] = np.exp(df["x"] / 4), -df["x"]
+    df.attrs["proxies"] = {"x": entry(), "exp": entry(), "minus": entry()}
+    ranking = rank(df, "accuracy", resamples=20)
+    numbers = ["kendall", "kendall_low", "kendall_high", "spearman", "spearman_low", "spearman_high"]
+    pd.testing.assert_series_equal(ranking.loc["exp", numbers], ranking.loc["x", numbers], check_names=False)
+    assert ranking.loc["minus", "kendall"] == pytest.approx(-ranking.loc["x", "kendall"], nan_ok=True)
+    flipped = rank(df, "accuracy", target_direction="minimize", resamples=0)
+    assert flipped.loc["x", "kendall"] == pytest.approx(-ranking.loc["x", "kendall"], nan_ok=True)
+
+
+def test_bootstrap_draws_classes() -> None:
+    """Copies of each architecture leave τ's resampling distribution where it was: the interval must not shrink."""
+    df = table(40)
+    copies = pd.concat([df.set_axis(df.index + f"_{k}") for k in range(5)])
+    copies.attrs = df.attrs
+    single, many = rank(df, "test_loss").loc["noise"], rank(copies, "test_loss").loc["noise"]
+    blind = rank(copies.drop(columns="canonical"), "test_loss").loc["noise"]
+    assert many["classes"] == 40
+    assert many["n"] == 200
+    width = single["kendall_high"] - single["kendall_low"]
+    assert many["kendall_high"] - many["kendall_low"] == pytest.approx(width, rel=0.1)
+    assert blind["kendall_high"] - blind["kendall_low"] < 0.6 * width
+
+
+def test_undefined_rows_are_dropped_or_ranked_last() -> None:
+    df = table()
+    df["good_status"] = "ok"
+    df.loc[df.index[:6], ["good", "good_status"]] = [np.nan, "disconnected"]
+    df.loc[df.index[6], "good"] = np.nan
+    dropped = rank(df, "test_loss", resamples=50).loc["good"]
+    assert (dropped["n"], dropped["excluded"], dropped["undefined"]) == (53, 7, "disconnected 6, missing 1")
+    rest = df.iloc[7:]
+    assert dropped["kendall"] == -stats.kendalltau(rest["good"], rest["test_loss"]).statistic
+    assert "undefined on 12 %" in dropped["note"]
+    ranking = rank(df, "test_loss", undefined="worst", resamples=50)
+    worst = ranking.loc["good"]
+    assert (worst["n"], worst["excluded"], worst["undefined"]) == (60, 0, "disconnected 6, missing 1")
+    filled = df["good"].fillna(-1e9)
+    assert worst["kendall"] == -stats.kendalltau(filled, df["test_loss"]).statistic
+    assert "ranked last" in worst["note"]
+    assert ranking.attrs["ranking"]["undefined"] == "worst"
+
+
+def test_undefined_rows_are_last_for_a_minimised_proxy_too() -> None:
+    df = table()
+    df.loc[df.index[:9], "cost"] = np.nan
+    worst = rank(df, "test_loss", undefined="worst", resamples=0).loc["cost"]
+    assert worst["kendall"] == stats.kendalltau(df["cost"].fillna(1e9), df["test_loss"]).statistic
+
+
+def test_infinity_is_a_value_at_its_end() -> None:
+    df = table()
+    df["cost_status"] = "ok"
+    df.loc[df.index[:5], ["cost", "cost_status"]] = [np.inf, "rank_deficient"]
+    found = rank(df, "test_loss", resamples=50).loc["cost"]
+    assert found["n"] == 60
+    assert found["kendall"] == stats.kendalltau(df["cost"].replace(np.inf, 1e9), df["test_loss"]).statistic
+    assert "rank deficient on 8 %" in found["note"]
+    df.loc[df.index[10], "test_loss"] = np.inf
+    assert rank(df, "test_loss", resamples=0).loc["good", "n"] == 60
+
+
+def test_rows_without_target_are_left_out_and_counted() -> None:
+    df = table()
+    df.loc[df.index[:4], "test_loss"] = np.nan
+    ranking = rank(df, "test_loss", resamples=50)
+    assert (ranking["n"] == 56).all()
+    assert ranking.attrs["ranking"]["without_target"] == 4
+
+
+def test_size_baselines_are_always_there_and_notes_compare_with_them() -> None:
+    ranking = rank(table(), "test_loss", proxies=["good", "noise"])
+    assert set(ranking.index) == {"good", "noise", "params"}
+    assert ranking.attrs["ranking"]["baseline"] == "params"
+    assert ranking.loc["noise", "note"] == "below the size baseline"
+    assert ranking.loc["good", "note"] == ""
+    twin = table()
+    twin["good"], twin["noise"] = (twin["params"] + sign * 0.05 * twin["noise"] for sign in (1, -1))
+    notes = set(rank(twin, "test_loss").loc[["good", "noise"], "note"])
+    assert notes == {"below the size baseline", "no clear gain over the size baseline"}
+
+
+def test_baseline_is_compared_on_the_proxys_own_rows() -> None:
+    df = table(200)
+    df["params"] = -df["test_loss"]
+    df.loc[df.index[:50], "params"] = np.linspace(-9, 9, 50)
+    df["cost"] = -df["good"]
+    df.loc[df.index[:50], "cost"] = np.nan
+    ranking = rank(df, "test_loss", resamples=0)
+    assert ranking.loc["cost", "kendall"] > ranking.loc["params", "kendall"]
+    assert "below the size baseline" in ranking.loc["cost", "note"]
+
+
+def test_saturation_and_wrong_way_are_said() -> None:
+    df = table()
+    df["good_status"] = ["saturated"] * 50 + ["ok"] * 10
+    df.attrs["proxies"]["good"]["direction"] = "minimize"
+    note = rank(df, "test_loss", resamples=100).loc["good", "note"]
+    assert note == "below the size baseline; points the wrong way; saturated on 83 %"
+
+
+def test_constant_and_tiny_tables_are_nan_with_a_note() -> None:
+    df = table()
+    df["good"] = 1.0
+    ranking = rank(df, "test_loss", resamples=20)
+    assert np.isnan(ranking.loc["good", "kendall"])
+    assert ranking.loc["good", "note"] == "constant"
+    assert ranking.index[-1] == "good"
+    df.loc[df.index[:3], "good"] = np.nan
+    assert "constant where defined" in rank(df, "test_loss", undefined="worst", resamples=20).loc["good", "note"]
+    for n, note in ((0, "n too small"), (2, "n too small"), (5, "n too small for an interval")):
+        found = rank(table(5).iloc[:n], "test_loss", proxies=["noise"]).loc["params"]
+        assert found["note"] == note
+        assert np.isnan(found["kendall_low"])
+        assert np.isnan(found["kendall"]) == (n < 3)
+    df["test_loss"] = 0.5
+    assert "target constant" in rank(df, "test_loss", resamples=5).loc["noise", "note"]
+
+
+def test_nearly_constant_has_no_interval() -> None:
+    df = table()
+    df["good"] = [1.0] + [0.0] * 59
+    found = rank(df, "test_loss", resamples=200).loc["good"]
+    assert np.isnan(found["kendall_low"])
+    assert "nearly constant, no interval" in found["note"]
+
+
+def test_noise_ceiling_stands_beside_every_proxy() -> None:
+    df = table()
+    df.loc[df.index[:3], "test_loss_seed1"] = np.nan
+    ranking = rank(df, "test_loss", noise=("test_loss_seed0", "test_loss_seed1"), resamples=100)
+    ceiling = ranking.attrs["ranking"]["noise_ceiling"]
+    rest = df.iloc[3:]
+    assert ceiling["kendall"] == stats.kendalltau(rest["test_loss_seed0"], rest["test_loss_seed1"]).statistic
+    assert ceiling["n"] == 57
+    assert ceiling["kendall_low"] < ceiling["kendall"] < ceiling["kendall_high"]
+    assert (ranking["ceiling"] == ceiling["kendall"]).all()
+    assert rank(df, "test_loss", resamples=0)["ceiling"].isna().all()
+
+
+def test_undescribed_columns_and_no_resamples() -> None:
+    df = table().assign(depth=np.arange(60))
+    found = rank(df, "test_loss", proxies=["depth"], resamples=0).loc["depth"]
+    assert found["family"] == "other"
+    assert "direction not declared, larger taken as better" in found["note"]
+    assert np.isnan(found["kendall_low"])
+
+
+@pytest.mark.parametrize(
+    ("target", "direction"),
+    [("valid_accuracy", "maximize"), ("test_loss", "minimize"), ("top1_error", "minimize"), ("epochs_to", "minimize")],
+)
+def test_target_direction_is_told_by_the_name(target: str, direction: str) -> None:
+    df = table().rename(columns={"test_loss": target})
+    assert rank(df, target, resamples=0).attrs["ranking"]["target_direction"] == direction
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "test_los"}, "target 'test_los' is not a column of this table. Did you mean 'test_loss'"),
+        ({"target": "canonical", "target_direction": "maximize"}, "'canonical' must be numeric"),
+        ({"target": "good"}, "pass target_direction="),
+        ({"target": "accuracy_after_12_epochs"}, "pass target_direction="),
+        ({"target_direction": "up"}, 'must be "maximize" or "minimize"; got \'up\''),
+        ({"proxies": ["god"]}, "proxy 'god' is not a column of this table. Did you mean 'good'"),
+        ({"undefined": "keep"}, 'undefined must be "drop" or "worst"'),
+        ({"resamples": -1}, "resamples must be 0"),
+        ({"level": 95}, "level must be between 0 and 1"),
+        ({"noise": ("test_loss_seed0",)}, "noise must name two columns"),
+        ({"noise": ("test_loss_seed0", "seed1")}, "noise column 'seed1' is not a column"),
+    ],
+)
+def test_messages(options: dict[str, object], message: str) -> None:
+    df = table().assign(accuracy_after_12_epochs=0.5)
+    with pytest.raises(InputError) as error:
+        rank(df, **{"target": "test_loss", **options})  # type: ignore[arg-type]
+    assert message in str(error.value)
+
+
+def test_a_table_without_metadata_asks_for_proxies() -> None:
+    df = table()
+    df.attrs = {}
+    with pytest.raises(InputError, match="pass proxies="):
+        rank(df, "test_loss")
+
+
+def test_thirty_proxies_a_thousand_resamples_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(rng.normal(size=(300, 30)), columns=[f"p{i}" for i in range(30)])
+    df["test_loss"] = rng.normal(size=300)
+    df.attrs["proxies"] = {f"p{i}": entry("size" if i == 0 else "saliency") for i in range(30)}
+    start = time.perf_counter()
+    rank(df, "test_loss")
+    assert time.perf_counter() - start < 15
+
+
+def test_analysis_and_report_never_import_torch() -> None:
+    code = (
+        "import sys, automl_theory.analysis.ranking, automl_theory.analysis.join, automl_theory.report.html, "
+        "automl_theory.report.console, plotly.graph_objects, jinja2; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

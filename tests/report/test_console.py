@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from automl_theory.analysis.ranking import rank
+from automl_theory.report.console import interval, print_ranking
+
+
+def printed(ranking: pd.DataFrame, width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    print_ranking(ranking, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_prints_every_proxy_the_ceiling_and_the_policy(scored: pd.DataFrame) -> None:
+    ranking = rank(scored, "test_loss", noise=("test_loss_seed0", "test_loss_seed1"), resamples=50, undefined="worst")
+    text = printed(ranking)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    for name in ranking.index:
+        assert any(name in line for line in lines)
+    row = next(line for line in lines if "turning_angle" in line)
+    found = ranking.loc["turning_angle"]
+    assert f"{found['kendall']:.2f} [{found['kendall_low']:.2f}, {found['kendall_high']:.2f}]" in row
+    assert "◇ params" in text
+    assert lines.index(next(line for line in lines if "noise ceiling" in line)) > lines.index(row)
+    flat = " ".join(text.split())
+    assert "undefined values are ranked last" in flat
+    assert "1 without a target left out" in flat
+    assert "the best is params" in flat
+
+
+def test_markup_in_names_is_plain_text(scored: pd.DataFrame) -> None:
+    df = scored.rename(columns={"synflow": "[red]x[/red]"})
+    assert "[red]x[/red]" in printed(rank(df, "test_loss", proxies=["[red]x[/red]"], resamples=0))
+
+
+def test_interval() -> None:
+    assert interval(np.nan, np.nan, np.nan) == "–"
+    assert interval(0.5, np.nan, np.nan) == "0.50"
+    assert interval(0.5, 0.4, 0.61) == "0.50 \\[0.40, 0.61]"

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from automl_theory.errors import AutoMLTheoryError, InputError
+from automl_theory.scoring.executors import Outcome, run_tasks
+
+STATE: dict[str, Any] = {}
+
+
+def prepare(value: int) -> None:
+    STATE["value"] = value
+    STATE["pid"] = os.getpid()
+
+
+def broken_prepare() -> None:
+    raise RuntimeError("no such network\nsecond line")
+
+
+def dying_prepare() -> None:
+    os._exit(3)
+
+
+def square(task: int) -> int:
+    return task * task + int(STATE.get("value", 0))
+
+
+def misbehave(task: tuple[str, Any]) -> Any:
+    kind, argument = task
+    if kind == "raise":
+        raise ValueError("bad cell\nmore")
+    if kind == "exit":
+        sys.exit(4)
+    if kind == "die":
+        os._exit(7)
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind in ("kill once", "memory once"):
+        if not Path(argument).exists():
+            Path(argument).touch()
+            if kind == "memory once":
+                raise MemoryError("alloc")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "second time"
+    if kind == "memory":
+        raise MemoryError
+    if kind == "lambda":
+        return lambda: 0
+    if kind == "big":
+        return bytes(argument)
+    if kind == "threads":
+        import torch
+
+        return os.environ["OMP_NUM_THREADS"], torch.get_num_threads()
+    if kind == "sleep":
+        time.sleep(argument)
+    return os.getpid()
+
+
+def children() -> list[psutil.Process]:
+    """The workers of this process: the resource tracker of multiprocessing, which it may have started, aside."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    assert children() == []
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_and_state_do_not_depend_on_the_number_of_workers(workers: int) -> None:
+    outcomes = list(run_tasks(square, iter(range(9)), workers=workers, initializer=prepare, initargs=(5,)))
+    STATE.clear()
+    assert sorted(o.task for o in outcomes) == list(range(9))
+    assert all(o == Outcome(o.task, o.task**2 + 5, None, 1) for o in outcomes)
+
+
+def test_no_tasks_start_no_worker() -> None:
+    assert list(run_tasks(square, [], workers=2, initializer=broken_prepare)) == []
+
+
+def test_everything_that_can_go_wrong_with_one_task(tmp_path: Path) -> None:
+    tasks = [
+        ("raise", 0), ("exit", 0), ("die", 0), ("kill", 0), ("kill once", str(tmp_path / "k")),
+        ("memory once", str(tmp_path / "m")), ("memory", 0), ("lambda", 0), ("big", 3_000_000), ("fine", 0),
+        ("unsendable", lambda: 0),
+    ]  # fmt: skip
+    outcomes = {o.task[0]: o for o in run_tasks(misbehave, tasks, workers=2)}
+    assert len(outcomes) == len(tasks)
+    errors = {name: (o.error, o.attempts) for name, o in outcomes.items()}
+    assert errors["raise"] == ("ValueError: bad cell", 1)
+    assert errors["exit"] == ("SystemExit: 4", 1)
+    assert errors["die"] == ("worker died with exit code 7 twice", 2)
+    assert errors["kill"] == ("worker died with signal 9 (out of memory?) twice", 2)
+    assert errors["kill once"] == (None, 2)
+    assert errors["memory once"] == (None, 2)
+    assert errors["memory"] == ("MemoryError", 2)
+    assert "pickle" in str(errors["lambda"][0]).lower()
+    assert "the task cannot be sent" in str(errors["unsendable"][0])
+    assert outcomes["big"].result == bytes(3_000_000)
+    assert outcomes["kill once"].result == "second time"
+    assert errors["fine"] == (None, 1)
+
+
+def test_a_worker_killed_from_outside_costs_one_retry() -> None:
+    outcomes = run_tasks(misbehave, [("fine", 0), ("sleep", 1.5), ("fine", 1)], workers=1)
+    first = next(outcomes)
+    time.sleep(0.3)
+    os.kill(first.result, signal.SIGKILL)
+    rest = list(outcomes)
+    assert {(o.task[0], o.attempts, o.error) for o in rest} == {("sleep", 2, None), ("fine", 1, None)}
+
+
+def test_threads_of_a_worker() -> None:
+    (outcome,) = run_tasks(misbehave, [("threads", 0)], workers=1, threads=1)
+    assert outcome.result == ("1", 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "text"), [(broken_prepare, "RuntimeError: no such network"), (dying_prepare, "code 3")]
+)
+def test_a_failing_initializer_is_one_error(start: Any, text: str) -> None:
+    with pytest.raises(AutoMLTheoryError, match=text):
+        list(run_tasks(square, range(50), workers=2, initializer=start))
+
+
+def test_a_failing_initializer_in_process() -> None:
+    with pytest.raises(AutoMLTheoryError, match="no such network"):
+        list(run_tasks(square, range(5), workers=0, initializer=broken_prepare))
+
+
+def test_exceptions_in_process(tmp_path: Path) -> None:
+    tasks = [("raise", 0), ("memory", 0), ("memory once", str(tmp_path / "m"))]
+    outcomes = list(run_tasks(misbehave, tasks, workers=0))
+    assert [(o.error, o.attempts) for o in outcomes] == [("ValueError: bad cell", 1), ("MemoryError", 2), (None, 2)]
+
+
+def test_closing_early_ends_busy_workers_at_once_and_tasks_are_lazy() -> None:
+    taken = []
+
+    def tasks() -> Iterator[tuple[str, Any]]:
+        for i in range(10**9):
+            taken.append(i)
+            yield ("fine", 0) if i == 0 else ("sleep", 60)
+
+    outcomes = run_tasks(misbehave, tasks(), workers=2)
+    next(outcomes)
+    begin = time.monotonic()
+    outcomes.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begin < 5
+    assert len(taken) <= 4
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_killing_or_interrupting_the_parent_leaves_no_worker(kind: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_executors import misbehave, run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    for o in run_tasks(misbehave, [('fine', 0), ('fine', 0)] + [('sleep', 60)] * 4, workers=2):\n"
+        "        print(o.result, flush=True)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    assert parent.stdout
+    parent.stdout.readline()
+    parent.stdout.readline()
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert len(family) >= 2
+    parent.send_signal(kind)
+    _, errors = parent.communicate(timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    if kind == signal.SIGINT:
+        assert errors.decode().count("Traceback") == 1
+        assert b"KeyboardInterrupt" in errors
+
+
+@pytest.mark.parametrize(("arguments", "text"), [
+    ({"workers": -1}, "expected workers"),
+    ({"workers": 1.5}, "expected workers"), ({"workers": 1, "threads": 0}, "expected threads"),
+])  # fmt: skip
+def test_bad_arguments(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        run_tasks(square, [1], **arguments)
+
+
+def test_a_function_that_cannot_be_sent() -> None:
+    with pytest.raises(InputError, match="top of a module"):
+        list(run_tasks(lambda task: task, [1], workers=1))

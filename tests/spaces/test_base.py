@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from automl_theory.errors import InputError
+from automl_theory.spaces import ModuleSpace, Space, list_spaces, space
+from automl_theory.spaces.nas_bench_201 import NasBench201
+
+
+def small(width: int = 4) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(), nn.Linear(256, 5)
+    )
+
+
+def bare() -> nn.Module:
+    return nn.Identity()
+
+
+@pytest.fixture
+def mine() -> ModuleSpace:
+    return ModuleSpace({"small": small, "bare": bare}, input_shape=(3, 8, 8))
+
+
+def test_registry():
+    assert "nas_bench_201" in list_spaces()
+    assert list_spaces() == sorted(list_spaces())
+    made = space("nas_bench_201")
+    assert isinstance(made, NasBench201)
+    assert space(made) is made
+    assert made.name == "nas_bench_201"
+    with pytest.raises(InputError, match="Did you mean 'nas_bench_201'"):
+        space("nasbench201")
+    with pytest.raises(InputError, match=r"'nas_bench_201'.*'width'"):
+        space("nas_bench_201", width=3)
+    with pytest.raises(InputError, match="takes no settings, got width"):
+        space(made, width=3)
+    with pytest.raises(InputError, match="expected a mapping or a list"):
+        space(3)
+
+
+def test_lists_and_mappings_are_spaces(mine):
+    assert list(space([small, bare])) == ["0", "1"]
+    assert list(space(f for f in (small, bare))) == ["0", "1"]
+    named = space({"a": small}, name="ours", input_shape=(3, 8, 8))
+    assert (named.name, list(named)) == ("ours", ["a"])
+    for made in (mine, space([small])):
+        assert isinstance(made, Space)
+    assert len(mine) == mine.size == 2
+    assert "small" in mine
+    assert "large" not in mine
+    assert 0 not in mine
+    assert mine.representatives() == list(mine)
+    assert mine.canonical("small") == mine.parse("small") == "small"
+    assert mine.graph("small") is None
+    for method in (mine.parse, mine.canonical, mine.graph, mine.build, mine.size_metrics):
+        with pytest.raises(InputError, match=r"no network is called 'smal'\. Did you mean 'small'"):
+            method("smal")
+
+
+def test_sample(mine):
+    assert sorted(mine.sample(2, seed=0)) == ["bare", "small"]
+    assert mine.sample(1, seed=0, canonical=False) == mine.sample(2, seed=0)[:1]
+    with pytest.raises(InputError, match="0 to 2 distinct"):
+        mine.sample(3, seed=0)
+
+
+def test_build(mine):
+    kept = small()
+    assert ModuleSpace([lambda: kept]).build("0") is kept
+    assert ModuleSpace([small]).build("0", width=4)[0].out_channels == 4
+    first, second, third = (mine.build("small", seed=s, init="he_fan_in") for s in (0, 0, 1))
+    assert torch.equal(first[0].weight, second[0].weight)
+    assert not torch.equal(first[0].weight, third[0].weight)
+    with pytest.raises(InputError, match=r"must return an nn\.Module, it returned int"):
+        ModuleSpace([lambda: 3]).build("0")
+
+
+@pytest.mark.parametrize(
+    ("factories", "reason"),
+    [
+        ([], "at least one"),
+        ({}, "at least one"),
+        ("small", "expected a mapping"),
+        (None, "expected a mapping"),
+        ([3], "'0' must be a function that returns an nn.Module, got int"),
+        ({"a": nn.Identity()}, "'a' must be a function.*pass `lambda: module`"),
+        ({1: small}, "names of networks must be strings, got 1"),
+    ],
+)
+def test_bad_factories(factories, reason):
+    with pytest.raises(InputError, match=reason):
+        ModuleSpace(factories)
+
+
+def test_sizes(mine):
+    size = mine.size_metrics("small")
+    assert size["parameters"] == sum(p.numel() for p in small().parameters())
+    assert size["macs"] == 3 * 4 * 9 * 64 + 256 * 5
+    assert size["trainable_layers"] == 2
+    assert math.isnan(size["depth"])
+    assert math.isnan(size["relu_units"])
+    empty = mine.size_metrics("bare")
+    assert (empty["parameters"], empty["macs"], empty["trainable_layers"]) == (0, 0, 0)
+    other = ModuleSpace([small])
+    assert math.isnan(other.size_metrics("0", resolution=9)["macs"])
+    assert other.size_metrics("0", resolution=8)["macs"] == size["macs"]
+
+
+def test_sizes_leave_the_module_alone():
+    net = small()
+    net[1].eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    ModuleSpace([lambda: net], input_shape=(3, 8, 8)).size_metrics("0")
+    assert net.training
+    assert not net[1].training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_sizes_agree_with_the_closed_form():
+    nb = space("nas_bench_201")
+    for arch in nb.sample(3, seed=9, canonical=False):
+        settings = {"channels": 4, "cells_per_stage": 1}
+        counted = ModuleSpace([lambda arch=arch, settings=settings: nb.build(arch, **settings)]).size_metrics("0")
+        closed = nb.size_metrics(arch, **settings)
+        assert counted["parameters"] == closed["parameters"]
+        assert counted["macs"] == closed["macs"] - 10
+        assert counted["trainable_layers"] == closed["trainable_layers"]

@@ -20,6 +20,10 @@ class StoreError(AutoMLTheoryError):
     """A score store cannot be opened, belongs to something else or was made with other settings."""
 
 
+class Interrupted(AutoMLTheoryError):
+    """A run was stopped by the user; everything finished is kept, and the message says how to go on."""
+
+
 class MissingExtra(AutoMLTheoryError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -64,7 +64,7 @@ class Result:
                                    statistics in batch normalisation). A train_loss well above 0 is a run that has not
                                    converged, or cannot
     train_accuracy, test_accuracy  % of the whole set at the end, in eval mode
-    epochs_to_50                   epochs until `history` first reaches 50 %, see `epochs_to`; nan if never
+    epochs_to_50                   epochs until `history` first reaches 50 %, interpolated by `epochs_to`; nan if never
     history                        per epoch, % of the training samples classified rightly as their batches pass: train
                                    mode, each before the step it causes, so the weights change within the epoch
     status                         "ok", or "diverged": a loss was not finite. Training stopped there; losses and
@@ -89,8 +89,8 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
                             random state is used only by a network that draws from it, such as one with dropout
 
     Parameters with `requires_grad=False` stay as they are. Equal inputs, seed and threads on one machine and one
-    version of torch give equal results, bit for bit; elsewhere rounding differs and grows in training, to about the
-    third digit of a loss.
+    version of torch give equal results, bit for bit; elsewhere rounding differs and grows in training: the final loss of a
+    network that has not converged may move by a few percent.
 
     Errors: InputError if x and y have unequal lengths or none, labels are no int64, the seed is no integer >= 0, or
     the logits have another shape than (n, classes).
@@ -131,8 +131,15 @@ def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
 
 
 def epochs_to(history: Sequence[float], level: float) -> float:
-    """Return the first epoch, counted from 1, with a value of `history` >= level; nan if there is none."""
-    return next((float(epoch) for epoch, value in enumerate(history, start=1) if value >= level), math.nan)
+    """Return when `history`, the value of epochs 1, 2, ..., reaches `level`, in epochs; nan if it never does.
+
+    With e the first epoch whose value a_e is >= level: e - 1 + (level - a_{e-1}) / (a_e - a_{e-1}), the straight line
+    between two epochs, a number in (e - 1, e]; and 1 for e = 1, where there is nothing before to draw it from.
+    """
+    for epoch, value in enumerate(history):
+        if value >= level:
+            return epoch + (level - history[epoch - 1]) / (value - history[epoch - 1]) if epoch else 1.0
+    return math.nan
 
 
 def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tuple[list[float], bool]:

@@ -9,6 +9,7 @@ or an operation that might mix samples, is reported as `Unsupported`; the caller
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from automl_theory.probing.activations import Codes
 from automl_theory.probing.batch_norm import BnMode
 from automl_theory.probing.layer_gradients import (
     LayerGradients,
+    Unsupported,
     affine_gradients,
     conv_weight_gradients,
     norm_gradients,
@@ -28,10 +30,6 @@ from automl_theory.probing.layer_gradients import (
 )
 
 Handler = Callable[..., Any]
-
-
-class Unsupported(Exception):
-    """A module does something that the layer-wise pass cannot treat exactly; the text says what."""
 
 
 class Instrument(TorchFunctionMode):
@@ -64,16 +62,18 @@ class Instrument(TorchFunctionMode):
         self._handlers = self._table()
 
     def _table(self) -> dict[Any, Handler]:
-        table: dict[Any, Handler] = {F.batch_norm: self._batch_norm, torch.batch_norm: self._raw_batch_norm}
+        """Functions of this pass and what answers them, as plain functions: a bound method would make a cycle."""
+        mine = Instrument
+        table: dict[Any, Handler] = {F.batch_norm: mine._batch_norm, torch.batch_norm: mine._raw_batch_norm}
+        table[F.linear] = mine._linear
         if self.codes is not None:
-            table |= {f: self._relu for f in (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_)}
-            table |= {f: self._rectifier(f) for f in (F.relu6, F.leaky_relu)}
-        table[F.linear] = self._linear
+            table |= {f: mine._relu for f in (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_)}
+            table |= {f: partial(mine._rectifier, function=f) for f in (F.relu6, F.leaky_relu)}
         if self.gradients is not None:
             for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
-                table[convolution] = self._convolution(convolution, rank)
-            table |= {F.layer_norm: self._layer_norm, F.group_norm: self._group_norm}
-            table |= {F.instance_norm: self._instance_norm}
+                table[convolution] = partial(mine._convolution, function=convolution, rank=rank)
+            table |= {F.layer_norm: mine._layer_norm, F.group_norm: mine._group_norm}
+            table[F.instance_norm] = mine._instance_norm
         return table
 
     def __torch_function__(
@@ -83,7 +83,7 @@ class Instrument(TorchFunctionMode):
         kwargs = kwargs or {}
         handler = self._handlers.get(func)
         if handler is not None:
-            return handler(*args, **kwargs)
+            return handler(self, *args, **kwargs)
         result = func(*args, **kwargs)
         if self.gradients is not None and any(True for _ in sample_wise.tensors((result,))):
             self._check(func, args, kwargs, result)
@@ -109,57 +109,53 @@ class Instrument(TorchFunctionMode):
         out = gradients.watch(F.linear(x, weight.detach(), _detached(bias)), weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
-            inputs, version = x.detach(), x._version
 
-            def hook(grad: Tensor) -> None:
-                _unchanged(inputs, version)
+            def read(inputs: Tensor, grad: Tensor) -> None:
                 if counts_weight and grad.ndim == 2:
                     gradients.add_outer(weight, inputs, grad)
                 elif counts_weight:
-                    flat = inputs.flatten(1, -2), grad.flatten(1, -2)
-                    gradients.add(weight, torch.bmm(flat[1].transpose(1, 2), flat[0]))
+                    rows, columns = grad.flatten(1, -2), inputs.flatten(1, -2)
+                    gradients.add(weight, torch.bmm(rows.transpose(1, 2), columns))
                 if counts_bias and bias is not None:
                     gradients.add(bias, grad.flatten(1, -2).sum(1) if grad.ndim > 2 else grad)
 
-            out.register_hook(hook)
+            gradients.listen(out, x, read)
         return out
 
-    def _convolution(self, function: Handler, rank: int) -> Handler:
+    def _convolution(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        *,
+        function: Handler,
+        rank: int,
+    ) -> Tensor:
         gradients = self.gradients
         assert gradients is not None
+        self._require_samples(x, function.__name__, rank + 2)
+        steps, spread = _tuple(stride, rank), _tuple(dilation, rank)
+        named = isinstance(padding, str)
+        pad = _named_padding(padding, weight.shape[2:], spread) if named else _tuple(padding, rank)
+        shaped = weight.detach()
+        out: Tensor = function(x, shaped, _detached(bias), steps, pad, spread, groups)
+        out = gradients.watch(out, weight, bias)
+        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+        if counts_weight or counts_bias:
 
-        def convolution(
-            x: Tensor,
-            weight: Tensor,
-            bias: Tensor | None = None,
-            stride: Any = 1,
-            padding: Any = 0,
-            dilation: Any = 1,
-            groups: int = 1,
-        ) -> Tensor:
-            self._require_samples(x, function.__name__, rank + 2)
-            steps, spread = _tuple(stride, rank), _tuple(dilation, rank)
-            if isinstance(padding, str):
-                padding = _named_padding(padding, weight.shape[2:], spread)
-            pad = _tuple(padding, rank)
-            out = function(x, weight.detach(), _detached(bias), steps, pad, spread, groups)
-            out = gradients.watch(out, weight, bias)
-            counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
-            if counts_weight or counts_bias:
-                inputs, version, shaped = x.detach(), x._version, weight.detach()
+            def read(inputs: Tensor, grad: Tensor) -> None:
+                if counts_weight:
+                    rows = conv_weight_gradients(inputs, grad, shaped, steps, pad, spread, groups)
+                    gradients.add(weight, rows)
+                if counts_bias and bias is not None:
+                    gradients.add(bias, sum_positions(grad))
 
-                def hook(grad: Tensor) -> None:
-                    _unchanged(inputs, version)
-                    if counts_weight:
-                        rows = conv_weight_gradients(inputs, grad, shaped, steps, pad, spread, groups)
-                        gradients.add(weight, rows)
-                    if counts_bias and bias is not None:
-                        gradients.add(bias, sum_positions(grad))
-
-                out.register_hook(hook)
-            return out  # type: ignore[no-any-return]
-
-        return convolution
+            gradients.listen(out, x, read)
+        return out
 
     def _batch_norm(
         self,
@@ -189,10 +185,8 @@ class Instrument(TorchFunctionMode):
         out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
-            inputs, version = x.detach(), x._version
 
-            def hook(grad: Tensor) -> None:
-                _unchanged(inputs, version)
+            def read(inputs: Tensor, grad: Tensor) -> None:
                 parts = zip(inputs.split(self.sizes), grad.split(self.sizes), constants, strict=True)
                 rows = [norm_gradients(x_part, g_part, *values) for x_part, g_part, values in parts]
                 if counts_weight and weight is not None:
@@ -200,7 +194,7 @@ class Instrument(TorchFunctionMode):
                 if counts_bias and bias is not None:
                     gradients.add(bias, torch.cat([shift for _, shift in rows]))
 
-            out.register_hook(hook)
+            gradients.listen(out, x, read)
         return out
 
     def _raw_batch_norm(
@@ -263,17 +257,16 @@ class Instrument(TorchFunctionMode):
         out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
-            constant = normalised.detach()
             shape = weight.shape if weight is not None else torch.Size(())
 
-            def hook(grad: Tensor) -> None:
+            def read(constant: Tensor, grad: Tensor) -> None:
                 scale, shift = affine_gradients(constant, grad, shape, channel_first)
                 if counts_weight and weight is not None:
                     gradients.add(weight, scale)
                 if counts_bias and bias is not None:
                     gradients.add(bias, shift)
 
-            out.register_hook(hook)
+            gradients.listen(out, normalised, read)
         return out
 
     # Activations ------------------------------------------------------------------------------------------------
@@ -285,16 +278,13 @@ class Instrument(TorchFunctionMode):
             self.codes.add(x, out)
         return out
 
-    def _rectifier(self, function: Handler) -> Handler:
-        def rectify(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            kwargs.pop("inplace", None)
-            out: Tensor = function(x, *args, **kwargs)
-            assert self.codes is not None
-            if len(x) == self.codes.n:
-                self.codes.add(x, torch.relu(out))
-            return out
-
-        return rectify
+    def _rectifier(self, x: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
+        kwargs.pop("inplace", None)
+        out: Tensor = function(x, *args, **kwargs)
+        assert self.codes is not None
+        if len(x) == self.codes.n:
+            self.codes.add(x, torch.relu(out))
+        return out
 
     def _require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
         assert self.gradients is not None
@@ -306,13 +296,10 @@ def _detached(parameter: Tensor | None) -> Tensor | None:
     return None if parameter is None else parameter.detach()
 
 
-def _unchanged(tensor: Tensor, version: int) -> None:
-    if tensor._version != version:
-        raise Unsupported("a layer's input was changed in place after the layer")
-
-
 def _tuple(value: Any, rank: int) -> tuple[int, ...]:
-    return (int(value),) * rank if isinstance(value, int) else tuple(value) if len(value) == rank else tuple(value) * rank
+    return (
+        (int(value),) * rank if isinstance(value, int) else tuple(value) if len(value) == rank else tuple(value) * rank
+    )
 
 
 def _named_padding(name: str, kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:

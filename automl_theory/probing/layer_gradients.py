@@ -14,12 +14,17 @@ before the Gram, as the chain rule wants. Valid when dimension 0 of every layer 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from automl_theory.probing.gram import flatten_samples, gram
+
+
+class Unsupported(Exception):
+    """A module does something that the layer-wise pass cannot treat exactly; the text says what."""
 
 
 class LayerGradients:
@@ -35,7 +40,9 @@ class LayerGradients:
         self.selected = selected
         self.n, self.rows = n, rows
         self.kernel = torch.zeros(rows, n if rows == n else n - rows, dtype=torch.float64, device=device)
-        self.roots: list[Tensor] = []
+        self._roots: list[Tensor] = []
+        self._hooks: list[RemovableHandle] = []
+        self._retain = False
         self._uses: Counter[int] = Counter()
         self._pending: dict[int, Tensor] = {}
 
@@ -49,16 +56,38 @@ class LayerGradients:
         self._uses.update(id(p) for p in wanted)
         if wanted and not output.requires_grad:
             output = output.detach().requires_grad_()
-            self.roots.append(output)
+            self._roots.append(output)
         return output
+
+    def listen(self, output: Tensor, inputs: Tensor, read: Callable[[Tensor, Tensor], None]) -> None:
+        """Call read(inputs, gradient of `output`) in the backward pass; `inputs` are let go of as soon as it is over."""
+        held, version = [inputs.detach()], inputs._version
+
+        def hook(grad: Tensor) -> None:
+            kept = held[0] if self._retain else held.pop()
+            if kept._version != version:
+                raise Unsupported("a layer's input was changed in place after the layer")
+            read(kept, grad)
+
+        self._hooks.append(output.register_hook(hook))
 
     def backward(self, output: Tensor, seed: Tensor, *, retain_graph: bool = False) -> None:
         """Send `seed` (the gradient of the scalar per sample) back through `output`; fills `kernel`."""
-        if self.roots and output.requires_grad:
-            torch.autograd.grad(output, self.roots, seed, retain_graph=retain_graph, allow_unused=True)
+        self._retain = retain_graph
+        if self._roots and output.requires_grad:
+            torch.autograd.grad(output, self._roots, seed, retain_graph=retain_graph, allow_unused=True)
         for jacobian in self._pending.values():
             self._reduce(jacobian)
         self._pending.clear()
+        if not retain_graph:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the graph (hooks and the collector refer to each other, and would wait for the garbage collector)."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        self._roots.clear()
 
     def add(self, parameter: Tensor, jacobian: Tensor) -> None:
         """Take per-sample gradients (n, …) of one use of `parameter`."""

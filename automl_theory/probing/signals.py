@@ -17,8 +17,8 @@ from automl_theory.probing import sizes
 from automl_theory.probing.activations import Codes
 from automl_theory.probing.batch_norm import BnMode, Statistics
 from automl_theory.probing.exact import batch_statistics, frozen_function
-from automl_theory.probing.instrument import Instrument, Unsupported
-from automl_theory.probing.layer_gradients import LayerGradients
+from automl_theory.probing.instrument import Instrument
+from automl_theory.probing.layer_gradients import LayerGradients, Unsupported
 from automl_theory.probing.selection import select_parameters
 from automl_theory.probing.tangent_kernel import (
     Output,

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from automl_theory.errors import InputError, suggest
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
 from automl_theory.probing.exact import coupled_kernel, independent_kernel
-from automl_theory.probing.instrument import Instrument, Unsupported
-from automl_theory.probing.layer_gradients import LayerGradients
+from automl_theory.probing.instrument import Instrument
+from automl_theory.probing.layer_gradients import LayerGradients, Unsupported
 from automl_theory.probing.selection import ParameterFilter, select_parameters
 from automl_theory.probing.untouched import untouched
 
@@ -33,7 +33,9 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def check_input(x: Tensor, name: str = "x") -> None:
     """Raise InputError unless x is a non-empty floating-point batch (n, …) without NaN or infinity."""
     if not isinstance(x, Tensor):
-        raise InputError(f"{name} must be a torch tensor of shape (n, ...), got {type(x).__name__}; use torch.as_tensor")
+        raise InputError(
+            f"{name} must be a torch tensor of shape (n, ...), got {type(x).__name__}; use torch.as_tensor"
+        )
     if x.ndim < 2:
         raise InputError(f"{name} must have shape (n, ...), got {tuple(x.shape)}; did you forget the batch dimension?")
     if len(x) == 0:
@@ -56,7 +58,9 @@ def call(net: nn.Module, x: Tensor) -> Tensor:
         ) from error
     if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(x):
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise InputError(f"the module must return a tensor with one row a sample, got {got}; wrap it to return its logits")
+        raise InputError(
+            f"the module must return a tensor with one row a sample, got {got}; wrap it to return its logits"
+        )
     return out.flatten(1) if out.ndim > 1 else out[:, None]
 
 
@@ -132,7 +136,9 @@ def empirical_ntk(
     return _contract(kernel, output, len(batches[0]), len(batches[-1]))
 
 
-def layer_kernel(net: nn.Module, batches: list[Tensor], selected: dict[str, Tensor], bn: BnMode, output: Output) -> Tensor:
+def layer_kernel(
+    net: nn.Module, batches: list[Tensor], selected: dict[str, Tensor], bn: BnMode, output: Output
+) -> Tensor:
     """The kernel by one forward pass and per-layer Grams; raises Unsupported where that would not be exact."""
     sizes = [len(batch) for batch in batches]
     x = torch.cat(batches) if len(batches) > 1 else batches[0]

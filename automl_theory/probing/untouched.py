@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from automl_theory.probing.allocator import keep_freed_memory
+
 
 @contextmanager
 def untouched(net: nn.Module) -> Iterator[nn.Module]:
@@ -16,6 +18,7 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     Restored: the training flag of every submodule, `requires_grad` and `grad` of every parameter, the values of
     every buffer, and torch's CPU and CUDA random state. No hook is ever registered on the module.
     """
+    keep_freed_memory()
     modes = [(module, module.training) for module in net.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in net.parameters()]
     buffers = [(b, b.detach().clone()) for b in net.buffers()]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_theory import data as inputs
-from automl_theory.errors import AutoMLTheoryError
+from automl_theory.data import load_batch
+from automl_theory.errors import InputError, Interrupted, suggest
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring.executors import run_tasks
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
+from automl_theory.sources import Spec
 from automl_theory.spaces import Space, space
 
 if TYPE_CHECKING:
@@ -25,14 +28,10 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, int], None]
 
 
-class Interrupted(AutoMLTheoryError):
-    """A run was stopped by the user; everything finished is in the store."""
-
-
 def score_space(
     space_or_name: str | Space,
     proxies: str | Iterable[str] = "core",
-    data: inputs.Spec = "digits",
+    data: Spec = "digits",
     *,
     architectures: Iterable[str] | None = None,
     sample: int | None = None,
@@ -77,11 +76,8 @@ def score_space(
     where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
     chosen = get_proxies(proxies)
     plan.check_device(measured.device)
-    batch = inputs.load_batch(
-        data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels
-    )
-    network = {"in_channels": measured.in_channels, "num_classes": batch.classes, **measured.network}
-    measured = Measurement(**{**measured.__dict__, "network": network})
+    batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
+    measured = replace(measured, network=_network(where, measured, batch.classes))
     names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
     weights = plan.choose_seeds(seeds)
     recorded = measured.settings(where, {"data": batch.name, "source": batch.source, "digest": batch.digest})
@@ -94,23 +90,41 @@ def score_space(
             kept.retry_failed()
         representatives = list(dict.fromkeys(where.canonical(name) for name in names))
         mine = set(plan.choose_shard(representatives, shard))
-        tasks = _missing(kept, [r for r in representatives if r in mine], weights, chosen)
+        sizes = _closed_sizes(where, measured)
+        asked = [proxy for proxy in chosen if sizes is None or proxy.family != "size"]
+        tasks = _missing(kept, [r for r in representatives if r in mine], weights, asked)
         initargs = (where, measured, batch.x.numpy(), batch.y.numpy(), batch.classes)
         _run(kept, tasks, plan.choose_workers(workers, measured.device), threads, initargs, progress)
         rows = kept.read()
     names = [name for name in names if where.canonical(name) in mine]
-    sizing = {**network, "resolution": measured.resolution} if where.graph(names[0]) is not None else {}
-    return score_table(where, names, chosen, rows, weights, sizing, rows.attrs)
+    return score_table(where, names, chosen, rows, weights, sizes, rows.attrs)
+
+
+def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any]:
+    """Settings of `build`: what was asked for, and the channels and classes of the data if the space asks for them."""
+    from_data = {"in_channels": measured.in_channels, "num_classes": classes}
+    takes = inspect.signature(where.build).parameters
+    settings = {**{name: value for name, value in from_data.items() if name in takes}, **measured.network}
+    flexible = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    for name in settings:
+        if name not in takes and not flexible:
+            raise InputError(f"space {where.name!r} has no network setting {name!r}.{suggest(name, takes)}")
+    return settings
+
+
+def _closed_sizes(where: Space, measured: Measurement) -> Callable[[str], dict[str, float]] | None:
+    closed = getattr(where, "size_metrics", None)
+    return closed and (lambda arch: closed(arch, **measured.network, resolution=measured.resolution))
 
 
 def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], proxies: list[Proxy]) -> list[task.Task]:
-    """Tasks for what the store lacks, in order; size measures are not stored (they belong to the string)."""
-    by_key = {proxy.key: proxy.name for proxy in proxies if proxy.family != "size"}
-    if not by_key:
+    """Tasks for what the store lacks, in order."""
+    if not proxies:
         return []
-    done = kept.done(by_key)
+    names = {proxy.key: proxy.name for proxy in proxies}
+    done = kept.done(names)
     return [
-        (arch, seed, tuple(by_key[key] for key in kept.missing(arch, seed, list(by_key))))
+        (arch, seed, tuple(names[key] for key in kept.missing(arch, seed, list(names))))
         for arch in architectures
         for seed in seeds
         if (arch, seed) not in done

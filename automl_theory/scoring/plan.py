@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from automl_theory.errors import InputError, suggest
@@ -51,6 +54,12 @@ class Measurement:
         """What a store records of the measurement: equal settings give comparable scores."""
         mine = {key: value for key, value in asdict(self).items() if key != "device"}
         return {"space": space.name, **mine, **data}
+
+
+def default_store(space: Space, measurement: Measurement, data: str) -> Path:
+    """runs/<space>-<digest>.db, the digest of everything that is measured: the same command finds the same file."""
+    text = json.dumps(measurement.settings(space, {"data": data}), sort_keys=True)
+    return Path("runs") / f"{space.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.db"
 
 
 def environment(threads: int, device: str) -> dict[str, str]:
@@ -108,7 +117,9 @@ def choose_workers(workers: int | None, device: str) -> int:
         if workers < 0:
             raise InputError(f"workers={workers}: give 0 (this process) or a positive number")
         return workers
-    return 1 if device != "cpu" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_architectures(
@@ -126,7 +137,9 @@ def choose_architectures(
         for arch in chosen:
             space.parse(arch)
         if not chosen:
-            raise InputError("no architectures were given; give at least one, or leave the list out for the whole space")
+            raise InputError(
+                "no architectures were given; give at least one, or leave the list out for the whole space"
+            )
         return chosen
     if sample is not None:
         return space.sample(sample, sample_seed, canonical=not strings)

@@ -33,7 +33,11 @@ class Scores(Mapping[str, float]):
     """
 
     def __init__(
-        self, values: Mapping[str, tuple[float, str]], reasons: dict[str, str], info: dict[str, Any], proxies: list[Proxy]
+        self,
+        values: Mapping[str, tuple[float, str]],
+        reasons: dict[str, str],
+        info: dict[str, Any],
+        proxies: list[Proxy],
     ) -> None:
         self._values = {name: value for name, (value, _) in values.items()}
         self.status = {name: status for name, (_, status) in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from automl_theory.spaces import Space
 
 SEVERITY = ("ok", "saturated", "rank_deficient", "disconnected", "no_parameters", "non_finite", "failed", "missing")
 DEFINED = frozenset({"ok", "saturated", "rank_deficient"})
+DESCRIBED = ("family", "direction", "unit", "formula")
 
 
 def score_table(
@@ -21,33 +22,31 @@ def score_table(
     proxies: Sequence[Proxy],
     scores: pd.DataFrame,
     seeds: Sequence[int],
-    network: Mapping[str, Any],
-    attrs: Mapping[str, Any],
+    sizes: Callable[[str], Mapping[str, float]] | None,
+    attrs: Mapping[Any, Any],
 ) -> pd.DataFrame:
     """The table of `architectures` from long `scores` (arch, seed, proxy, value, status) of their representatives.
 
     For each proxy: `<name>` the mean over seeds, `<name>_std` their standard deviation (NaN for one seed) and
     `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value leaves
-    the mean NaN. Size columns are per string, from the space. The index is "arch"; the column `canonical` names the
-    class's representative that was measured.
+    the mean NaN. `sizes` gives the size columns of a string where the space knows them; where it does not (None) they are
+    proxies like any other. The index is "arch"; `canonical` names the class's representative that was measured.
     """
-    index = pd.Index(architectures, name="arch", dtype="str")
+    index = pd.Index(list(architectures), name="arch", dtype="str")
     canonical = [space.canonical(arch) for arch in architectures]
     wide = scores.set_index(["arch", "seed", "proxy"])
     values = wide["value"].unstack("proxy")
     statuses = wide["status"].unstack("proxy")
     wanted = pd.MultiIndex.from_product([dict.fromkeys(canonical), seeds], names=["arch", "seed"])
     columns: dict[str, Any] = {"canonical": canonical}
-    sizes = [p for p in proxies if p.family == "size"]
-    if sizes:
-        known = [space.size_metrics(arch, **network) for arch in architectures]
-        for proxy in sizes:
-            column = np.array([size.get(proxy.name, np.nan) for size in known], dtype=np.float64)
-            columns[proxy.name] = column
-            columns[f"{proxy.name}_status"] = np.where(np.isnan(column), "failed", "ok")
+    if sizes is not None:
+        known = [sizes(arch) for arch in architectures]
+        for proxy in (p for p in proxies if p.family == "size"):
+            columns[proxy.name] = np.array([size[proxy.name] for size in known], dtype=np.float64)
+            columns[f"{proxy.name}_status"] = "ok"
     rows = pd.Index(canonical)
     for proxy in proxies:
-        if proxy.family == "size":
+        if proxy.name in columns:
             continue
         value = _column(values, proxy.key, wanted).unstack("seed")[list(seeds)]
         status = _column(statuses, proxy.key, wanted).fillna("missing").unstack("seed")[list(seeds)]
@@ -61,13 +60,8 @@ def score_table(
         columns[f"{proxy.name}_std"] = std[position]
         columns[f"{proxy.name}_status"] = np.array([SEVERITY[i] for i in worst])[position]
     table = pd.DataFrame(columns, index=index)
-    table.attrs = {
-        **attrs,
-        "seeds": list(seeds),
-        "proxies": {
-            p.name: {"family": p.family, "direction": p.direction, "unit": p.unit, "formula": p.formula} for p in proxies
-        },
-    }
+    described = {p.name: {field: getattr(p, field) for field in DESCRIBED} for p in proxies}
+    table.attrs = {**attrs, "seeds": list(seeds), "proxies": described}
     return table
 
 

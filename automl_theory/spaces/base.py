@@ -20,8 +20,11 @@ Factory = Callable[..., "nn.Module"]
 class Space(Protocol):
     """A set of architectures, each a string, of which some compute the same function under other names.
 
-    Enumeration, canonical forms, graphs and sizes need no torch; only `build` does. Every method that takes an
-    architecture raises InputError for one that is not in the space.
+    Enumeration, canonical forms and graphs need no torch; only `build` does. Every method that takes an architecture
+    raises InputError for one that is not in the space. A space may also have
+
+        size_metrics(arch, **settings)   sizes of the string in closed form (otherwise the built module is measured)
+        build_thin(arch, ...)            the one-channel network in which TE-NAS counts linear regions
     """
 
     @property
@@ -59,9 +62,6 @@ class Space(Protocol):
     def graph(self, arch: str) -> CellGraph | None:
         """Return the graph of an architecture, or None if the space knows none."""
 
-    def size_metrics(self, arch: str, *args: Any, **settings: Any) -> dict[str, float]:
-        """Return `parameters`, `macs`, `depth`, `trainable_layers` and `relu_units`; nan for what is unknown."""
-
 
 def sample_from(items: Sequence[str], n: int, seed: int, what: str = "architectures") -> list[str]:
     """Return the first n of a seeded shuffle of `items`: distinct, and a larger n extends a smaller one's list.
@@ -81,7 +81,6 @@ class ModuleSpace:
     factories     a mapping from names to callables, or a sequence of callables (named "0", "1", ...). A module class
                   that needs no arguments is such a callable; for a module in hand write `lambda: net`.
     name          the name of the space
-    input_shape   shape of one input, without the batch; for `size_metrics`
 
     Each architecture is its own class, and no graph is known.
 
@@ -93,7 +92,6 @@ class ModuleSpace:
         self,
         factories: Mapping[str, Factory] | Iterable[Factory],
         name: str = "modules",
-        input_shape: Sequence[int] | None = None,
     ) -> None:
         named = _named(factories)
         if not named:
@@ -108,7 +106,6 @@ class ModuleSpace:
                     "for a module in hand pass `lambda: module`"
                 )
         self.name = name
-        self.input_shape = None if input_shape is None else tuple(input_shape)
         self._factories: dict[str, Factory] = named
 
     @property
@@ -164,28 +161,6 @@ class ModuleSpace:
             initialise(net, init, seed)
         return net
 
-    def size_metrics(
-        self, arch: str, *, in_channels: int = 3, resolution: int = 32, **settings: Any
-    ) -> dict[str, float]:
-        """Count parameters, convolutions with linear layers, and multiply-accumulates of one input.
-
-        The input is zeros of `input_shape`, or (in_channels, resolution, resolution) where none was given; `settings`
-        go to the factory. `macs` is half of what torch's flop counter sees (convolutions and matrix products; nothing
-        elementwise), nan if the network cannot take that input. `depth` and `relu_units` are nan.
-        """
-        from torch import nn
-        from torch.nn.modules.conv import _ConvNd
-
-        net = self.build(arch, **settings)
-        shape = self.input_shape or (in_channels, resolution, resolution)
-        return {
-            "parameters": sum(parameter.numel() for parameter in net.parameters()),
-            "macs": _macs(net, shape),
-            "depth": float("nan"),
-            "trainable_layers": sum(isinstance(module, _ConvNd | nn.Linear) for module in net.modules()),
-            "relu_units": float("nan"),
-        }
-
 
 def _named(factories: Any) -> dict[Any, Any]:
     if isinstance(factories, Mapping):
@@ -193,22 +168,3 @@ def _named(factories: Any) -> dict[Any, Any]:
     if isinstance(factories, str) or not isinstance(factories, Iterable):
         raise InputError(f"expected a mapping or a list of functions that return modules, got {factories!r}")
     return {str(k): factory for k, factory in enumerate(factories)}
-
-
-def _macs(net: nn.Module, shape: tuple[int, ...]) -> float:
-    """Count the multiply-accumulates of one input in eval mode, and put the modes back; nan if the pass fails."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    like = next(net.parameters(), torch.zeros(()))
-    modes = {module: module.training for module in net.modules()}
-    try:
-        net.eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net(torch.zeros((1, *shape), dtype=like.dtype, device=like.device))
-        return int(counter.get_total_flops()) / 2
-    except (RuntimeError, TypeError, ValueError, IndexError):
-        return float("nan")
-    finally:
-        for module, training in modes.items():
-            module.training = training

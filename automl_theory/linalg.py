@@ -8,9 +8,12 @@ computed* (a Gram of float32 gradients carries float32 noise, whatever it is sto
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from automl_theory.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -52,10 +55,10 @@ class Spectrum:
     def effective_rank(self) -> float:
         """exp(H(p)), p = λ/Σλ, H the entropy in nats (Roy & Vetterli 2007): 1 ≤ value ≤ n; NaN for the zero matrix."""
         positive = np.clip(self.eigenvalues, 0.0, None)
-        total = positive.sum()
-        if not total > 0:
+        if not positive[-1] > 0:
             return float("nan")
-        p = positive[positive > 0] / total
+        p = positive[positive > 0] / positive[-1]
+        p = p / p.sum()
         return float(np.exp(-(p * np.log(p)).sum()))
 
     def numerical_rank(self, tol: float) -> int:
@@ -77,10 +80,14 @@ def spectrum(kernel: Array, eps: float = EPS64) -> Spectrum:
         return Spectrum(np.full(n, np.nan), float("nan"), 0, "non_finite")
     if not kernel.any():
         return Spectrum(np.zeros(n), 0.0, 0, "disconnected")
-    eigenvalues = np.linalg.eigvalsh((kernel + kernel.T) / 2)
+    eigenvalues: Array = np.asarray(np.linalg.eigvalsh(_symmetric(kernel)), dtype=np.float64)
     tolerance = eps * n * max(float(eigenvalues[-1]), 0.0)
     rank = int((eigenvalues > tolerance).sum())
     return Spectrum(eigenvalues, tolerance, rank, "ok" if rank == n else "rank_deficient")
+
+
+def _symmetric(kernel: Array) -> Array:
+    return kernel / 2 + kernel.T / 2
 
 
 def correlation(kernel: Array) -> Array:
@@ -94,13 +101,53 @@ def correlation(kernel: Array) -> Array:
 def solve(kernel: Array, rhs: Array, eps: float = EPS64) -> tuple[Array, str]:
     """K⁻¹ rhs by the eigen-decomposition, eigenvalues at or below eps·n·λ_max left out (the minimum-norm solution).
 
-    Returns the (n, k) solution and a status as in `spectrum`; "rank_deficient" says that directions were left out.
+    Returns the solution, of the shape of rhs, (n,) or (n, k), and a status as in `spectrum`; "rank_deficient" says that
+    directions were left out. The zero matrix gives zeros, NaN or infinity in K gives NaN.
     """
     if not np.isfinite(kernel).all():
         return np.full_like(rhs, np.nan), "non_finite"
     if not kernel.any():
         return np.zeros_like(rhs), "disconnected"
-    values, vectors = np.linalg.eigh((kernel + kernel.T) / 2)
+    values, vectors = np.linalg.eigh(_symmetric(kernel))
     keep = values > eps * len(kernel) * max(float(values[-1]), 0.0)
     inverse = np.divide(1.0, values, out=np.zeros_like(values), where=keep)
-    return vectors @ (inverse[:, None] * (vectors.T @ rhs)), "ok" if keep.all() else "rank_deficient"
+    return (vectors * inverse) @ (vectors.T @ rhs), "ok" if keep.all() else "rank_deficient"
+
+
+def kernel_regression_error(
+    k_seen: Array,
+    k_cross: Array,
+    y_seen: Array,
+    y_held: Array,
+    *,
+    centre: Literal["seen", "own", "none"] = "seen",
+    eps: float = EPS64,
+) -> tuple[float, str]:
+    """Mean over held-out samples of ‖K_hs K_ss⁻¹ Y_s − Y_h‖²: kernel regression without a ridge.
+
+    Args:
+        k_seen: (n, n) kernel of the seen samples; k_cross: (m, n) kernel of held-out (rows) with seen samples.
+        y_seen, y_held: (n, C) and (m, C) targets, such as one-hot labels.
+        centre: what is subtracted from the targets: "seen", the seen samples' mean from both (nothing leaks); "own",
+            each batch's own mean, as TEG-NAS does; or "none".
+        eps: machine epsilon of the dtype in which the kernels were computed.
+
+    Returns:
+        The error, in squared units of the targets, and a status: "rank_deficient" if K_ss is singular (then the
+        minimum-norm solution), "disconnected" if it is zero, "non_finite" with NaN if a kernel holds NaN or infinity.
+
+    Raises:
+        InputError: for an unknown `centre`.
+
+    Source: Chen et al. 2021 (TEG-NAS), with empirical_ntk(net, x, parameters="cell", bn="batch"), its cross kernel
+    empirical_ntk(net, x_held, x, …) and centre="own".
+    """
+    if centre not in ("seen", "own", "none"):
+        raise InputError(f"centre={centre!r} is not one of seen, own, none")
+    seen, held = (np.asarray(y, dtype=np.float64) for y in (y_seen, y_held))
+    means = {"seen": (seen.mean(0), seen.mean(0)), "own": (seen.mean(0), held.mean(0)), "none": (0.0, 0.0)}
+    solution, status = solve(k_seen, seen - means[centre][0], eps)
+    if status == "non_finite" or not np.isfinite(k_cross).all():
+        return float("nan"), "non_finite"
+    error = k_cross @ solution - (held - means[centre][1])
+    return float((error**2).sum(1).mean()), status

@@ -1,11 +1,11 @@
 """Train one small network plainly, so that what a proxy foretells can be checked on this machine in seconds.
 
-SGD with Nesterov momentum, weight decay on every parameter and a cosine schedule, as NAS-Bench-201 trained (Dong & Yang,
-ICLR 2020), on the mean cross-entropy of each batch, without augmentation. Step t of T (t = 0..T-1) has the learning rate
+SGD with Nesterov momentum, weight decay on every parameter and a cosine schedule, as NAS-Bench-201 trained (Dong &
+Yang, ICLR 2020), on the mean cross-entropy of each batch, without augmentation. Step t = 0..T-1 has the learning rate
 
     lr(t) = learning_rate / 2 · (1 + cos(π t / T)),      T = epochs · ceil(n / batch_size).
 
-Any `nn.Module` that maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a multilayer perceptron.
+Any `nn.Module` that maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a perceptron.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
                             `networks.initialise`): torch's generator `seed` permutes them once an epoch. torch's global
                             random state is used only by a network that draws from it, such as one with dropout
 
-    Parameters with `requires_grad=False` stay as they are. Equal inputs, seed and threads on one machine and one
-    version of torch give equal results, bit for bit; elsewhere rounding differs and grows in training: the final loss of a
-    network that has not converged may move by a few percent.
+    Parameters with `requires_grad=False` stay as they are. Equal inputs, seed, threads and memory layout on one machine
+    and one version of torch give equal results, bit for bit. Elsewhere the last bits differ, and training amplifies
+    them: a ReLU that reads ±1e-8 switches, and in ten steps at a high learning rate the weights have parted. What comes
+    out is another draw of the same noise that a second seed shows, not the same number to three digits.
 
     Errors: InputError if x and y have unequal lengths or none, labels are no int64, the seed is no integer >= 0, or
     the logits have another shape than (n, classes).

@@ -69,16 +69,13 @@ def recipe(epochs: int) -> dict[str, Any]:
     }
 
 
-def classes(count: int, settings: dict[str, Any]) -> list[str]:
-    """The first `count` connected canonical classes of the nested sample."""
+def classes(settings: dict[str, Any]) -> list[str]:
+    """All connected canonical classes in the order of the nested sample."""
     cells = space(settings["space"])
     representatives = cells.representatives()
     order = cells.sample(len(representatives), settings["sample_seed"])
     disconnected = cells.canonical("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    connected = [arch for arch in order if arch != disconnected]
-    if not 1 <= count <= len(connected):
-        raise InputError(f"expected classes in 1..{len(connected)}, got {count}; ask for that many")
-    return connected[:count]
+    return [arch for arch in order if arch != disconnected]
 
 
 @cache
@@ -94,7 +91,7 @@ def run(task: tuple[str, int, dict[str, Any]]) -> tuple[list[str], float]:
     """Train one class under one seed; return its row as it is written, and the seconds it took."""
     arch, seed, settings = task
     start = time.perf_counter()
-    net = space(settings["space"]).build(arch, seed=seed, **settings["network"])
+    net: Any = space(settings["space"]).build(arch, seed=seed, **settings["network"])
     net = net.to(memory_format=torch.channels_last)
     parts = digits(settings["data"]["train"], settings["data"]["split_seed"])
     result = train(net, *parts, Recipe(**settings["training"]), seed)
@@ -153,12 +150,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table, about = chosen.out / "digits.csv", chosen.out / "digits.json"
     try:
         settings = recipe(chosen.epochs)
-        sample = classes(chosen.classes, settings)
+        order = {arch: place for place, arch in enumerate(classes(settings))}
+        if not 1 <= chosen.classes <= len(order):
+            raise InputError(f"expected classes in 1..{len(order)}, got {chosen.classes}; ask for that many")
         chosen.out.mkdir(parents=True, exist_ok=True)
         seconds = continued(about, settings)
-        order = {arch: place for place, arch in enumerate(classes(5259, settings))}
         rows = read(table)
-        tasks = [(arch, seed, settings) for arch in sample for seed in SEEDS if (arch, seed) not in rows]
+        if rows and not about.exists():
+            raise InputError(f"{table} has rows, but {about} with their recipe is absent; give another --out")
+        wanted = list(order)[: chosen.classes]
+        tasks = [(arch, seed, settings) for arch in wanted for seed in SEEDS if (arch, seed) not in rows]
         state(about, settings, len(rows), seconds)
         spent: list[float] = []
         failures: list[str] = []

@@ -49,7 +49,7 @@ def load_accuracy(
             raise InputError(f"the bundled table {source!r} takes no columns; rename them with DataFrame.rename")
         return _bundled(source)
     if not isinstance(source, str | os.PathLike):
-        raise InputError(f"expected 'digits' or the path of a table, got {type(source).__name__}; give a name or a path")
+        raise InputError(f"expected 'digits' or the path of a table, got {type(source).__name__}; give one of them")
     path = Path(source)
     if not path.is_file():
         if path.name == str(source) and not path.suffix:
@@ -66,22 +66,20 @@ def _bundled(name: str) -> pd.DataFrame:
     folder = resources.files("automl_theory.accuracy")
     recipe: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     with (folder / f"{name}.csv").open(encoding="utf-8") as file:
-        runs = pd.read_csv(file, float_precision="round_trip")
-    order = runs["canonical"].drop_duplicates()
-    wide = runs.set_index(["canonical", "seed"])[list(PER_SEED)].unstack("seed").loc[order]
-    wide = wide[wide["test_loss"].index.isin(_complete(runs, recipe["seeds"]))]
-    table = pd.DataFrame({column: wide[column].mean(axis=1, skipna=False) for column in PER_SEED})
+        runs = pd.read_csv(file)
+    seeds = recipe["seeds"]
+    parts = [runs[runs["seed"] == seed].set_index("canonical")[list(PER_SEED)] for seed in seeds]
+    finished = [arch for arch in parts[0].index if all(arch in part.index for part in parts[1:])]
+    parts = [part.loc[finished] for part in parts]
+    table: pd.DataFrame = parts[0].copy()
+    for part in parts[1:]:
+        table += part
+    table /= len(parts)
     for column in PER_SEED:
-        for seed in recipe["seeds"]:
-            table[f"{column}_seed{seed}"] = wide[column, seed]
-    table.index.name = "canonical"
-    table.attrs = {"accuracy": recipe, "noise": tuple(f"test_loss_seed{seed}" for seed in recipe["seeds"][:2])}
+        for seed, part in zip(seeds, parts, strict=True):
+            table[f"{column}_seed{seed}"] = part[column]
+    table.attrs = {"accuracy": recipe, "noise": tuple(f"test_loss_seed{seed}" for seed in seeds[:2])}
     return table
-
-
-def _complete(runs: pd.DataFrame, seeds: list[int]) -> pd.Index:
-    counts = runs.groupby("canonical")["seed"].nunique()
-    return counts.index[counts == len(seeds)]
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -91,7 +89,7 @@ def _read(path: Path) -> pd.DataFrame:
     if parquet:
         require("pyarrow", "parquet")
     try:
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path, float_precision="round_trip")
+        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
     except (ValueError, OSError) as error:
         line = " ".join(str(error).split())[:160]
         raise InputError(f"expected {path.name} to be a readable table, but: {line}; save it again") from error

@@ -1,1 +1,1 @@
-"""One instrumented pass over a network: ReLU codes, features and the tangent kernel from one forward and one backward."""
+"""One instrumented pass over a network: ReLU codes, features and the tangent kernel from one pass."""

@@ -63,9 +63,8 @@ def normalise(
 ) -> tuple[Tensor, Statistics]:
     """BatchNorm of x (m, C, …) in `mode`; never updates the `running` (mean, variance).
 
-    `sizes` splits the samples into groups, each normalised by its own statistics (two batches in one pass). Returns y and
-    the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there). In ``frozen`` mode
-    the gradient with respect to weight and bias is not built: callers collect it themselves.
+    `sizes` splits the samples into groups, each normalised by its own statistics (two batches in one pass). Returns y
+    and the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there).
     """
     if mode == "running":
         mean, var = running
@@ -78,8 +77,18 @@ def normalise(
     parts = x.split(sizes) if len(sizes) > 1 else (x,)
     if mode == "batch":
         return _joined([torch.batch_norm(part, weight, bias, None, None, True, 0.0, eps, True) for part in parts]), []
-    frozen = [_Frozen.apply(part, weight, bias, eps) for part in parts]
-    return _joined([y for y, _, _ in frozen]), [(mean, inverse) for _, mean, inverse in frozen]
+    learns = any(p is not None and p.requires_grad for p in (weight, bias))
+    outputs, constants = [], []
+    for part in parts:
+        if learns:
+            with torch.no_grad():
+                _, mean, inverse = torch.native_batch_norm(part, None, None, None, None, True, 0.0, eps)
+            y = affine(part, mean, inverse, weight, bias)
+        else:
+            y, mean, inverse = _Frozen.apply(part, weight, bias, eps)  # type: ignore[no-untyped-call]
+        outputs.append(y)
+        constants.append((mean, inverse))
+    return _joined(outputs), constants
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -36,9 +37,17 @@ def outputs(function: Function, x: Tensor) -> Tensor:
         return torch.cat([function(part) for part in x.split(_CHUNK)]).double()
 
 
+def _directional(function: Function, x: Tensor, v: Tensor) -> Tensor:
+    """Df(x)·v. (Torch's own rules for it are loaded on first use, through a deprecated door.)"""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        out: Tensor = jvp(function, (x,), (v,))[1]
+    return out
+
+
 def velocity(function: Function, x: Tensor, v: Tensor) -> Tensor:
     """J = Df(x)·v by forward-mode differentiation: (m, k) float64."""
-    parts = [jvp(function, (a,), (b,))[1] for a, b in zip(x.split(_CHUNK), v.split(_CHUNK), strict=True)]
+    parts = [_directional(function, a, b) for a, b in zip(x.split(_CHUNK), v.split(_CHUNK), strict=True)]
     return torch.cat(parts).detach().double()
 
 
@@ -46,8 +55,7 @@ def velocity_and_acceleration(function: Function, x: Tensor, v: Tensor, a: Tenso
     """J = Df(x)·v and J' = Df(x)·a + D²f(x)[v, v], almost everywhere: each (m, k) float64."""
 
     def first(point: Tensor, direction: Tensor) -> Tensor:
-        out: Tensor = jvp(function, (point,), (direction,))[1]
-        return out
+        return _directional(function, point, direction)
 
     pairs = [
         jvp(first, (point, speed), (speed, change))[:2]
@@ -71,13 +79,14 @@ def mean_curvature(j: Tensor, dj: Tensor) -> float:
     return float((area / speed**3).mean())
 
 
-def total_turning(y: Tensor) -> float:
-    """Sum of the exterior angles, in radians, of the closed polygon with corners y (m, k); repeated corners are dropped.
+def total_turning(y: Tensor, eps: float = 0.0) -> float:
+    """Sum of the exterior angles, in radians, of the closed polygon with corners y (m, k), without repeated corners.
 
-    A polygon with fewer than two different corners turns by 0.
+    Corners closer than 8·eps·max|y| count as repeated: their difference is rounding, of no direction. A polygon with
+    fewer than two different corners turns by 0.
     """
     steps = torch.roll(y, -1, 0) - y
-    steps = steps[steps.norm(dim=1) > 0]
+    steps = steps[steps.norm(dim=1) > 8 * eps * y.norm(dim=1).max()]
     if len(steps) < 2:
         return 0.0
     unit = steps / steps.norm(dim=1, keepdim=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _CHANNELS = 16
+_SPAN = 1 << 17
 
 
 def flatten_samples(x: Tensor) -> Tensor:
@@ -21,14 +22,24 @@ def flatten_samples(x: Tensor) -> Tensor:
 def gram(rows: Tensor, others: Tensor | None = None) -> Tensor:
     """K = rows · othersᵀ, (n, P)·(P, m) → (n, m) in float64 (others = rows if None).
 
-    Products of float32 rows are summed in float32 within the call and returned in float64; float64 stays float64.
+    Products of float32 rows are summed in float32 over at most 2¹⁷ entries, these sums in float64 (one float32 sum over
+    millions of entries was seen to be wrong in the third digit); float64 stays float64, half precision is widened.
     On a CPU, float32 rows go through a channels-last convolution whose kernel covers the whole "image": it is the
     same sum, and oneDNN's convolution runs about twice as fast as the BLAS product for n ≪ P.
     """
     others = rows if others is None else others
+    if rows.dtype in (torch.float16, torch.bfloat16):
+        rows, others = rows.float(), others.float()
+    if rows.shape[1] <= _SPAN or rows.dtype == torch.float64:
+        return _product(rows, others)
+    parts = zip(rows.split(_SPAN, dim=1), others.split(_SPAN, dim=1), strict=True)
+    return torch.stack([_product(a, b) for a, b in parts]).sum(0)
+
+
+def _product(rows: Tensor, others: Tensor) -> Tensor:
     p = rows.shape[1]
-    if rows.dtype == torch.float32 and rows.device.type == "cpu" and p % _CHANNELS == 0 and p > _CHANNELS:
-        if rows.is_contiguous() and others.is_contiguous() and torch.backends.mkldnn.is_available():
-            image, kernel = (r.view(len(r), 1, -1, _CHANNELS).permute(0, 3, 1, 2) for r in (rows, others))
-            return torch.conv2d(image, kernel).view(len(rows), len(others)).double()
+    fits = rows.dtype == torch.float32 and rows.device.type == "cpu" and p % _CHANNELS == 0 and p > _CHANNELS
+    if fits and rows.is_contiguous() and others.is_contiguous() and torch.backends.mkldnn.is_available():
+        image, kernel = (r.view(len(r), 1, -1, _CHANNELS).permute(0, 3, 1, 2) for r in (rows, others))
+        return torch.conv2d(image, kernel).view(len(rows), len(others)).double()
     return (rows @ others.T).double()

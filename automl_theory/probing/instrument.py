@@ -3,7 +3,8 @@
 Nothing is registered on the module. Convolutions, linear and normalisation layers, BatchNorm's mode and ReLU codes are
 recognised by the *function* called and by the identity of the parameters passed to it, so a layer called twice, a
 shared parameter or a functional call are seen as what they are. A counted parameter that reaches any other function,
-or an operation that might mix samples, is reported as `Unsupported`; the caller then takes an exact slower way.
+an operation that might mix samples, or one whose effect cannot be followed (a write into a tensor, a value read out of
+one, a layer called without gradients) is reported as `Unsupported`; the caller then takes an exact slower way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from automl_theory.probing import batch_norm, sample_wise
-from automl_theory.probing.activations import Codes
+from automl_theory.probing.activations import Collector
 from automl_theory.probing.batch_norm import BnMode
 from automl_theory.probing.layer_gradients import (
     LayerGradients,
@@ -30,6 +31,8 @@ from automl_theory.probing.layer_gradients import (
 )
 
 Handler = Callable[..., Any]
+
+_RECTIFIERS = (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_, F.relu6, F.leaky_relu)
 
 
 class Instrument(TorchFunctionMode):
@@ -48,7 +51,7 @@ class Instrument(TorchFunctionMode):
         bn: BnMode,
         sizes: Sequence[int],
         *,
-        codes: Codes | None = None,
+        codes: Collector | None = None,
         gradients: LayerGradients | None = None,
         statistics: Sequence[tuple[Tensor, Tensor]] | None = None,
     ) -> None:
@@ -65,10 +68,10 @@ class Instrument(TorchFunctionMode):
         """Functions of this pass and what answers them, as plain functions: a bound method would make a cycle."""
         mine = Instrument
         table: dict[Any, Handler] = {F.batch_norm: mine._batch_norm, torch.batch_norm: mine._raw_batch_norm}
-        table[F.linear] = mine._linear
+        table |= {F.linear: mine._linear, Tensor.view: mine._view, Tensor.view_as: mine._view_as}
         if self.codes is not None:
-            table |= {f: mine._relu for f in (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_)}
-            table |= {f: partial(mine._rectifier, function=f) for f in (F.relu6, F.leaky_relu)}
+            table |= {f: partial(mine._rectifier, function=f) for f in _RECTIFIERS}
+            table[F.hardtanh] = mine._hardtanh
         if self.gradients is not None:
             for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
                 table[convolution] = partial(mine._convolution, function=convolution, rank=rank)
@@ -85,28 +88,53 @@ class Instrument(TorchFunctionMode):
         if handler is not None:
             return handler(self, *args, **kwargs)
         result = func(*args, **kwargs)
-        if self.gradients is not None and any(True for _ in sample_wise.tensors((result,))):
+        if self.gradients is not None:
             self._check(func, args, kwargs, result)
         return result
 
     def _check(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-        gradients = self.gradients
-        assert gradients is not None
-        for argument in sample_wise.tensors((*args, *kwargs.values())):
-            if id(argument) in gradients.selected:
-                raise Unsupported(f"a counted parameter of shape {tuple(argument.shape)} is used by {_name(func)}")
-        if not sample_wise.keeps_samples_apart(func, args, kwargs, result, gradients.n):
+        assert self.gradients is not None
+        if result is None or any(True for _ in sample_wise.tensors((result,))):
+            for operand in sample_wise.tensors((*args, *kwargs.values())):
+                self._guard(operand, func)
+        if not sample_wise.keeps_samples_apart(func, args, kwargs, result, self.gradients.n):
             raise Unsupported(f"{_name(func)} may mix samples")
+
+    def _guard(self, operand: Tensor, func: Any) -> None:
+        """Refuse an operand whose own gradient the pass would miss."""
+        if self.gradients is None:
+            return
+        if id(operand) in self.gradients.selected:
+            raise Unsupported(f"a counted parameter of shape {tuple(operand.shape)} is used by {_name(func)}")
+        if operand.requires_grad and operand.is_leaf:
+            raise Unsupported(f"{_name(func)} reads a tensor that requires gradients and is no parameter")
+
+    # Views ------------------------------------------------------------------------------------------------------
+
+    def _view(self, input: Tensor, *shape: Any, **kwargs: Any) -> Tensor:
+        """Tensor.view, also where it fails on the pass's channels-last layout, of which the module knows nothing."""
+        try:
+            out = input.view(*shape, **kwargs)
+        except RuntimeError:
+            if kwargs or isinstance(shape[0], torch.dtype):
+                raise
+            out = input.reshape(*shape)
+        if self.gradients is not None:
+            self._check(Tensor.view, (input,), {}, out)
+        return out
+
+    def _view_as(self, input: Tensor, other: Tensor) -> Tensor:
+        return self._view(input, other.shape)
 
     # Layers -----------------------------------------------------------------------------------------------------
 
-    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         gradients = self.gradients
-        self.features = x
+        self.features = input
         if gradients is None:
-            return F.linear(x, weight, bias)
-        self._require_samples(x, "linear")
-        out = gradients.watch(F.linear(x, weight.detach(), _detached(bias)), weight, bias)
+            return F.linear(input, weight, bias)
+        self._require_samples(input, "linear")
+        out = gradients.watch(F.linear(input, weight.detach(), _detached(bias)), weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
 
@@ -119,12 +147,12 @@ class Instrument(TorchFunctionMode):
                 if counts_bias and bias is not None:
                     gradients.add(bias, grad.flatten(1, -2).sum(1) if grad.ndim > 2 else grad)
 
-            gradients.listen(out, x, read)
+            gradients.listen(out, input, read)
         return out
 
     def _convolution(
         self,
-        x: Tensor,
+        input: Tensor,
         weight: Tensor,
         bias: Tensor | None = None,
         stride: Any = 1,
@@ -137,12 +165,12 @@ class Instrument(TorchFunctionMode):
     ) -> Tensor:
         gradients = self.gradients
         assert gradients is not None
-        self._require_samples(x, function.__name__, rank + 2)
+        self._require_samples(input, function.__name__, rank + 2)
         steps, spread = _tuple(stride, rank), _tuple(dilation, rank)
         named = isinstance(padding, str)
         pad = _named_padding(padding, weight.shape[2:], spread) if named else _tuple(padding, rank)
         shaped = weight.detach()
-        out: Tensor = function(x, shaped, _detached(bias), steps, pad, spread, groups)
+        out: Tensor = function(input, shaped, _detached(bias), steps, pad, spread, groups)
         out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
@@ -154,12 +182,12 @@ class Instrument(TorchFunctionMode):
                 if counts_bias and bias is not None:
                     gradients.add(bias, sum_positions(grad))
 
-            gradients.listen(out, x, read)
+            gradients.listen(out, input, read)
         return out
 
     def _batch_norm(
         self,
-        x: Tensor,
+        input: Tensor,
         running_mean: Tensor | None,
         running_var: Tensor | None,
         weight: Tensor | None = None,
@@ -169,18 +197,20 @@ class Instrument(TorchFunctionMode):
         eps: float = 1e-5,
     ) -> Tensor:
         if self.statistics is not None:
+            if self._batch_norms == len(self.statistics):
+                raise Unsupported("BatchNorm is called more often here than on the whole batch")
             mean, inverse = self.statistics[self._batch_norms]
             self._batch_norms += 1
-            return batch_norm.affine(x, mean, inverse, weight, bias)
+            return batch_norm.affine(input, mean, inverse, weight, bias)
         gradients = self.gradients
         running = (running_mean, running_var)
         if gradients is None:
-            out, constants = batch_norm.normalise(x, running, weight, bias, eps, self.bn, self.sizes)
+            out, constants = batch_norm.normalise(input, running, weight, bias, eps, self.bn, self.sizes)
             self.recorded.extend(constants)
             return out
-        self._require_samples(x, "batch_norm")
+        self._require_samples(input, "batch_norm")
         fixed = (_detached(weight), _detached(bias))
-        out, constants = batch_norm.normalise(x, running, *fixed, eps, self.bn, self.sizes)
+        out, constants = batch_norm.normalise(input, running, *fixed, eps, self.bn, self.sizes)
         self.recorded.extend(constants)
         out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
@@ -194,12 +224,12 @@ class Instrument(TorchFunctionMode):
                 if counts_bias and bias is not None:
                     gradients.add(bias, torch.cat([shift for _, shift in rows]))
 
-            gradients.listen(out, x, read)
+            gradients.listen(out, input, read)
         return out
 
     def _raw_batch_norm(
         self,
-        x: Tensor,
+        input: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
         running_mean: Tensor | None,
@@ -209,28 +239,35 @@ class Instrument(TorchFunctionMode):
         eps: float,
         cudnn_enabled: bool,
     ) -> Tensor:
-        return self._batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+        return self._batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
     def _layer_norm(
         self,
-        x: Tensor,
+        input: Tensor,
         normalized_shape: Sequence[int],
         weight: Tensor | None = None,
         bias: Tensor | None = None,
         eps: float = 1e-5,
     ) -> Tensor:
-        if x.ndim <= len(normalized_shape):
+        if input.ndim <= len(normalized_shape):
             raise Unsupported("layer_norm over the sample dimension")
-        return self._affine(x, F.layer_norm(x, normalized_shape, None, None, eps), weight, bias, channel_first=False)
+        return self._affine(
+            input, F.layer_norm(input, normalized_shape, None, None, eps), weight, bias, channel_first=False
+        )
 
     def _group_norm(
-        self, x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+        self,
+        input: Tensor,
+        num_groups: int,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
     ) -> Tensor:
-        return self._affine(x, F.group_norm(x, num_groups, None, None, eps), weight, bias, channel_first=True)
+        return self._affine(input, F.group_norm(input, num_groups, None, None, eps), weight, bias, channel_first=True)
 
     def _instance_norm(
         self,
-        x: Tensor,
+        input: Tensor,
         running_mean: Tensor | None = None,
         running_var: Tensor | None = None,
         weight: Tensor | None = None,
@@ -240,8 +277,8 @@ class Instrument(TorchFunctionMode):
         eps: float = 1e-5,
     ) -> Tensor:
         mean, var = (None, None) if use_input_stats else (running_mean, running_var)
-        normalised = F.instance_norm(x, mean, var, None, None, use_input_stats, 0.0, eps)
-        return self._affine(x, normalised, weight, bias, channel_first=True)
+        normalised = F.instance_norm(input, mean, var, None, None, use_input_stats, 0.0, eps)
+        return self._affine(input, normalised, weight, bias, channel_first=True)
 
     def _affine(
         self, x: Tensor, normalised: Tensor, weight: Tensor | None, bias: Tensor | None, *, channel_first: bool
@@ -257,7 +294,9 @@ class Instrument(TorchFunctionMode):
         out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
-            shape = weight.shape if weight is not None else torch.Size(())
+            affine = weight if weight is not None else bias
+            assert affine is not None
+            shape = affine.shape
 
             def read(constant: Tensor, grad: Tensor) -> None:
                 scale, shift = affine_gradients(constant, grad, shape, channel_first)
@@ -271,23 +310,24 @@ class Instrument(TorchFunctionMode):
 
     # Activations ------------------------------------------------------------------------------------------------
 
-    def _relu(self, x: Tensor, inplace: bool = False) -> Tensor:
-        out = torch.relu(x)
+    def _rectifier(self, input: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
+        self._guard(input, function)
+        out: Tensor = function(input, *args, **kwargs)
         assert self.codes is not None
-        if len(x) == self.codes.n:
-            self.codes.add(x, out)
+        self.codes.add(input, torch.relu(out) if function is F.leaky_relu else out)
         return out
 
-    def _rectifier(self, x: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
-        kwargs.pop("inplace", None)
-        out: Tensor = function(x, *args, **kwargs)
-        assert self.codes is not None
-        if len(x) == self.codes.n:
-            self.codes.add(x, torch.relu(out))
+    def _hardtanh(self, input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+        """nn.ReLU6 is a hardtanh from 0 to 6."""
+        self._guard(input, F.hardtanh)
+        out = F.hardtanh(input, min_val, max_val, inplace)
+        if min_val == 0 and self.codes is not None:
+            self.codes.add(input, out)
         return out
 
     def _require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
         assert self.gradients is not None
+        self._guard(x, layer)
         if x.ndim < 2 or len(x) != self.gradients.n or (ndim is not None and x.ndim != ndim):
             raise Unsupported(f"{layer} on an input of shape {tuple(x.shape)}, not one row a sample")
 
@@ -312,4 +352,5 @@ def _named_padding(name: str, kernel: Sequence[int], dilation: Sequence[int]) ->
 
 
 def _name(func: Any) -> str:
-    return getattr(func, "__qualname__", None) or getattr(func, "__name__", None) or str(func)
+    name = func if isinstance(func, str) else getattr(func, "__qualname__", None) or getattr(func, "__name__", func)
+    return str(name).rpartition(".")[2]

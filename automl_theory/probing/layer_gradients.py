@@ -8,13 +8,15 @@ to its weight needs no further backward pass:
 - normalisation (scale γ, shift β): J_i = Σ_positions x̂_i b_i and Σ_positions b_i.
 
 K = Σ_layers J Jᵀ is summed in float64. Gradients of a parameter that is used more than once are summed over its uses
-before the Gram, as the chain rule wants. Valid when dimension 0 of every layer is the sample and samples are independent.
+before the Gram, as the chain rule wants. Valid when dimension 0 of every layer is the sample and samples are
+independent.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +27,19 @@ from automl_theory.probing.gram import flatten_samples, gram
 
 class Unsupported(Exception):
     """A module does something that the layer-wise pass cannot treat exactly; the text says what."""
+
+
+class _Anchored(torch.autograd.Function):
+    """Tie a layer's output to the backward pass without a copy, as an ordinary tensor that may be changed in place."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, anchor: Tensor) -> Tensor:
+        ctx.mark_dirty(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
+        return None, None
 
 
 class LayerGradients:
@@ -40,7 +55,8 @@ class LayerGradients:
         self.selected = selected
         self.n, self.rows = n, rows
         self.kernel = torch.zeros(rows, n if rows == n else n - rows, dtype=torch.float64, device=device)
-        self._roots: list[Tensor] = []
+        self._anchor = torch.zeros((), requires_grad=True)
+        self._anchored = False
         self._hooks: list[RemovableHandle] = []
         self._retain = False
         self._uses: Counter[int] = Counter()
@@ -51,16 +67,30 @@ class LayerGradients:
         return parameter is not None and id(parameter) in self.selected
 
     def watch(self, output: Tensor, *parameters: Tensor | None) -> Tensor:
-        """Make `output` part of the backward pass if one of its layer's parameters counts; note their use."""
-        wanted = [p for p in parameters if p is not None and id(p) in self.selected]
+        """Make `output` part of the backward pass if one of its layer's parameters counts; note their use.
+
+        Raises Unsupported where a gradient would be missed: through a parameter that is itself computed, outside of
+        autograd, or through a tensor that requires gradients for reasons of its own.
+        """
+        given = [p for p in parameters if p is not None]
+        if any(p.requires_grad for p in given):
+            raise Unsupported("a layer's parameter is computed from other tensors")
+        wanted = [p for p in given if id(p) in self.selected]
+        if not wanted:
+            return output
+        if not torch.is_grad_enabled():
+            raise Unsupported("a layer with counted parameters runs without gradients")
         self._uses.update(id(p) for p in wanted)
-        if wanted and not output.requires_grad:
-            output = output.detach().requires_grad_()
-            self._roots.append(output)
+        if not output.requires_grad:
+            self._anchored = True
+            anchored: Tensor = _Anchored.apply(output.detach(), self._anchor)  # type: ignore[no-untyped-call]
+            return anchored
+        if not self._anchored:
+            raise Unsupported("the input of a layer requires gradients for other reasons")
         return output
 
     def listen(self, output: Tensor, inputs: Tensor, read: Callable[[Tensor, Tensor], None]) -> None:
-        """Call read(inputs, gradient of `output`) in the backward pass; `inputs` are let go of as soon as it is over."""
+        """Call read(inputs, gradient of `output`) in the backward pass; `inputs` are let go of when it is over."""
         held, version = [inputs.detach()], inputs._version
 
         def hook(grad: Tensor) -> None:
@@ -72,22 +102,28 @@ class LayerGradients:
         self._hooks.append(output.register_hook(hook))
 
     def backward(self, output: Tensor, seed: Tensor, *, retain_graph: bool = False) -> None:
-        """Send `seed` (the gradient of the scalar per sample) back through `output`; fills `kernel`."""
+        """Send `seed` (the gradient of the scalar per sample) back through `output`; adds to `kernel`."""
         self._retain = retain_graph
-        if self._roots and output.requires_grad:
-            torch.autograd.grad(output, self._roots, seed, retain_graph=retain_graph, allow_unused=True)
-        for jacobian in self._pending.values():
-            self._reduce(jacobian)
-        self._pending.clear()
-        if not retain_graph:
-            self.release()
+        try:
+            if self._anchored and output.requires_grad:
+                anchor = [self._anchor]
+                torch.autograd.grad(output, anchor, seed, retain_graph=retain_graph, allow_unused=True)
+            for jacobian in self._pending.values():
+                self._reduce(jacobian)
+        except (Unsupported, torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:
+            raise Unsupported(f"the backward pass fails: {' '.join(str(error).split())[:200]}") from error
+        finally:
+            self._pending.clear()
+            if not retain_graph:
+                self.release()
 
     def release(self) -> None:
-        """Let go of the graph (hooks and the collector refer to each other, and would wait for the garbage collector)."""
+        """Let go of the graph: hooks and this object refer to each other, and would wait for the garbage collector."""
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        self._roots.clear()
 
     def add(self, parameter: Tensor, jacobian: Tensor) -> None:
         """Take per-sample gradients (n, …) of one use of `parameter`."""
@@ -132,7 +168,7 @@ def conv_weight_gradients(
     kernel = weight.shape[2:]
     if groups == 1 and all(k == 1 for k in kernel) and not any(padding):
         if any(s != 1 for s in stride):
-            x = x[(..., *(slice(None, None, s) for s in stride))]
+            x = x[(slice(None), slice(None), *(slice(None, None, s) for s in stride))]
         return torch.bmm(grad.flatten(2), x.flatten(2).transpose(1, 2))
     image = x.contiguous().view(1, n * c_in, *x.shape[2:])
     seed = grad.contiguous().view(1, n * c_out, *grad.shape[2:])

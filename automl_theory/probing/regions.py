@@ -19,14 +19,15 @@ class _Patterns:
         self.signs: list[Tensor] = []
 
     def add(self, source: Tensor, output: Tensor) -> None:
-        self.signs.append((output.detach() > 0).flatten(1))
+        if output.ndim > 1 and len(output) == self.n:
+            self.signs.append((output.detach() > 0).flatten(1))
 
 
 def patterns(net: nn.Module, x: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """(n, U) Boolean matrix: the sign of every ReLU output of `net` on x (n, …), BatchNorm by the batch's statistics."""
+    """(n, U) Boolean matrix: the sign of every ReLU output of `net` on x (n, …); BatchNorm by batch statistics."""
     collector = _Patterns(len(x))
     with untouched(net), torch.no_grad(), Instrument("frozen", [len(x)], codes=collector):
-        net(x)
+        net(x.clone())
     signs = torch.cat(collector.signs, dim=1) if collector.signs else torch.zeros(len(x), 0, dtype=torch.bool)
     out: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = signs.cpu().numpy()
     return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TypeVar
@@ -12,21 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from automl_theory import linalg
+from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.probing import sizes
 from automl_theory.probing.activations import Codes
 from automl_theory.probing.batch_norm import BnMode, Statistics
-from automl_theory.probing.exact import batch_statistics, frozen_function
+from automl_theory.probing.call import call, channels_last, check_module
+from automl_theory.probing.exact import frozen_function, observe
 from automl_theory.probing.instrument import Instrument
 from automl_theory.probing.layer_gradients import LayerGradients, Unsupported
 from automl_theory.probing.selection import select_parameters
-from automl_theory.probing.tangent_kernel import (
-    Output,
-    SlowerKernel,
-    call,
-    channels_last,
-    empirical_ntk,
-)
+from automl_theory.probing.tangent_kernel import Output, measured_kernel
 from automl_theory.probing.untouched import untouched
 
 Array = linalg.Array
@@ -45,6 +40,8 @@ class Signals:
         graph: the cell's graph, if the network comes from a space that has one.
         thin: builds the one-channel network of the same cell for region counting, if the space has one.
         size: size measures known beforehand (of the architecture string), instead of those of the module.
+
+    Raises InputError for a label outside of 0…classes−1, or a module that fails on x.
     """
 
     def __init__(
@@ -63,19 +60,22 @@ class Signals:
         thin: Callable[[int], nn.Module] | None = None,
         size: Mapping[str, float] | None = None,
     ) -> None:
-        self.net, self.x = net, channels_last(x)
-        self.y = None if y is None else y.cpu().numpy()
-        self.classes = classes if classes is not None or y is None else int(y.max()) + 1
+        check_module(net)
+        self.net, self.x = net, channels_last(x.detach())
+        self.y = None if y is None else y.cpu().numpy().astype(np.int64)
+        self.classes = classes if classes is not None or self.y is None else int(self.y.max()) + 1
+        if self.y is not None and self.classes is not None and not ((self.y >= 0) & (self.y < self.classes)).all():
+            raise InputError(f"labels must be 0 to {self.classes - 1}, got {self.y.min()} to {self.y.max()}")
         self.bn, self.output, self.biases = bn, output, biases
         self.seed, self.graph, self.thin = seed, graph, thin
         self._size = size
         self.n = len(x)
-        self.eps = float(torch.finfo(x.dtype).eps)
         self.kernel_method = "none"
         self._kernel: Array | None = None
         self._codes: Codes | None = None
         self._features: Tensor | None = None
         self._collect("kernel" in needs and output != "full", "codes" in needs)
+        self.eps = float(torch.finfo(self.logits.dtype).eps)
 
     def _collect(self, want_kernel: bool, want_codes: bool) -> None:
         with untouched(self.net):
@@ -83,22 +83,19 @@ class Signals:
             self.counted = sum(p.numel() for p in selected.values())
             for parameter in self.net.parameters():
                 parameter.requires_grad_(False)
-            layerwise = want_kernel and self.bn != "batch" and self.output == "sum"
-            if layerwise:
+            if want_kernel and self.bn != "batch" and self.output == "sum":
                 gradients = LayerGradients({id(p) for p in selected.values()}, self.n, self.n, self.x.device)
                 try:
                     out = self._forward(want_codes, gradients)
                     gradients.backward(out, torch.ones_like(out))
                     self._kernel, self.kernel_method = gradients.kernel.cpu().numpy(), "layers"
                     return
-                except Unsupported as reason:
-                    self.kernel_method = f"functional ({reason})"
+                except Unsupported:
+                    gradients.release()
             with torch.no_grad():
                 self._forward(want_codes, None)
         if want_kernel:
-            self._kernel = self._separate_kernel(self.bn)
-            if not layerwise:
-                self.kernel_method = "coupled" if self.bn == "batch" else "layers"
+            self._kernel, self.kernel_method = self._separate_kernel(self.bn)
 
     def _forward(self, want_codes: bool, gradients: LayerGradients | None) -> Tensor:
         codes = Codes(self.n) if want_codes else None
@@ -109,12 +106,9 @@ class Signals:
         self.logits = out.detach()
         return out
 
-    def _separate_kernel(self, bn: BnMode) -> Array:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SlowerKernel)
-            kernel = empirical_ntk(self.net, self.x, bn=bn, output=self.output, biases=self.biases)
-        array: Array = kernel.cpu().numpy()
-        return array
+    def _separate_kernel(self, bn: BnMode) -> tuple[Array, str]:
+        kernel, how = measured_kernel(self.net, self.x, bn=bn, output=self.output, biases=self.biases)
+        return kernel.cpu().numpy(), how
 
     @cached_property
     def finite(self) -> bool:
@@ -133,7 +127,10 @@ class Signals:
     @cached_property
     def kernel(self) -> Array:
         """Tangent kernel (n, n) in the chosen modes."""
-        return self._kernel if self._kernel is not None else self._separate_kernel(self.bn)
+        if self._kernel is not None:
+            return self._kernel
+        array, self.kernel_method = self._separate_kernel(self.bn)
+        return array
 
     @cached_property
     def spectrum(self) -> linalg.Spectrum:
@@ -148,7 +145,7 @@ class Signals:
     @cached_property
     def batch_spectrum(self) -> linalg.Spectrum:
         """Spectrum of the kernel with BatchNorm's batch statistics differentiated through: n backward passes."""
-        return linalg.spectrum(self._separate_kernel("batch"), self.eps)
+        return linalg.spectrum(self._separate_kernel("batch")[0], self.eps)
 
     @cached_property
     def feature_spectrum(self) -> linalg.Spectrum | None:
@@ -192,20 +189,20 @@ class Signals:
     @cached_property
     def _statistics(self) -> Statistics:
         with untouched(self.net):
-            return batch_statistics(self.net, self.x, "frozen")
+            return observe(self.net, self.x, "frozen").statistics
 
     def frozen(self, read: Callable[[Callable[[Tensor], Tensor]], T]) -> T:
         """read(f) for f: x (m, …) → outputs (m, k), a pure function with BatchNorm statistics frozen from the batch."""
         function = frozen_function(self.net, self._statistics)
         with untouched(self.net):
             parameters = {name: p.detach() for name, p in self.net.named_parameters()}
-            return read(lambda x: function(parameters, channels_last(x)).flatten(1))
+            return read(lambda x: function(parameters, channels_last(x)))
 
     def frozen_codes(self, x: Tensor) -> Codes:
         """ReLU codes of other inputs (m, …) with BatchNorm statistics frozen from the data batch."""
         codes = Codes(len(x))
         statistics = self._statistics
-        with untouched(self.net), torch.no_grad():
-            with Instrument("frozen", [len(x)], codes=codes, statistics=statistics):
-                call(self.net, channels_last(x))
+        instrument = Instrument("frozen", [len(x)], codes=codes, statistics=statistics)
+        with untouched(self.net), torch.no_grad(), instrument:
+            call(self.net, channels_last(x))
         return codes

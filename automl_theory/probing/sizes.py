@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from automl_theory.probing.call import call
+from automl_theory.probing.instrument import Instrument
+
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _PRODUCTS = ("ConvolutionBackward", "AddmmBackward", "MmBackward", "LinearBackward", "MkldnnConvolutionBackward")
 
@@ -16,16 +19,17 @@ def module_sizes(net: nn.Module, x: Tensor) -> dict[str, float]:
     """Sizes of `net` on one sample x (1, …).
 
     Returns:
-        parameters: number of entries of all parameters; macs: multiply-accumulates of convolutions and matrix products;
+        parameters: number of entries of all parameters, trainable or not; macs: multiply-accumulates of convolutions
+            and matrix products;
         depth: most convolution and linear layers on one path from input to output; trainable_layers: number of
         convolution and linear modules.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(x)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, Instrument("frozen", [1]):
+        call(net, x)
     for parameter in net.parameters():
-        parameter.requires_grad_(True)
-    with torch.enable_grad():
-        out = net(x)
+        parameter.requires_grad_(parameter.is_floating_point())
+    with torch.enable_grad(), Instrument("frozen", [1]):
+        out = call(net, x)
     return {
         "parameters": float(sum(p.numel() for p in net.parameters())),
         "macs": counter.get_total_flops() / 2,

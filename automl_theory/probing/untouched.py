@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
+import numpy as np
 import torch
 from torch import nn
 
 from automl_theory.probing.allocator import keep_freed_memory
+
+_NO_HOOKS = "it checkpoints its activations (saved-tensor hooks), which a pass cannot follow; switch that off"
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
 def untouched(net: nn.Module) -> Iterator[nn.Module]:
     """Yield `net` in evaluation mode with gradients enabled; on exit, also after an exception, restore everything.
 
-    Restored: the training flag of every submodule, `requires_grad` and `grad` of every parameter, the values of
-    every buffer, and torch's CPU and CUDA random state. No hook is ever registered on the module.
+    Restored: every attribute of every submodule (its training flag, a value that a forward pass keeps, a buffer that it
+    replaces), `requires_grad` and `grad` of every parameter, the values of every buffer, and the random states of torch
+    (CPU and CUDA), numpy and Python. No hook is ever registered on the module. Out of reach: a module that writes into
+    its own parameters, or into lists and dicts that it holds.
+
+    Autocast and inference mode are off inside. A module that checkpoints its activations fails with a message: it would
+    compute them anew outside of the pass.
     """
     keep_freed_memory()
-    modes = [(module, module.training) for module in net.modules()]
+    modules = [(m, dict(m.__dict__), [dict(m.__dict__[name]) for name in _REGISTRIES]) for m in net.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in net.parameters()]
     buffers = [(b, b.detach().clone()) for b in net.buffers()]
-    rng = torch.get_rng_state()
-    cuda_rng = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    cuda = torch.cuda.is_initialized()
+    cuda_rng = torch.cuda.get_rng_state_all() if cuda else []
     try:
         net.eval()
-        with torch.inference_mode(False), torch.enable_grad():
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autograd.graph.disable_saved_tensors_hooks(_NO_HOOKS),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False) if cuda else nullcontext(),
+        ):
             yield net
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, attributes, registries in modules:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            for name, content in zip(_REGISTRIES, registries, strict=True):
+                registry = attributes[name]
+                registry.clear()
+                registry.update(content)
         for parameter, requires_grad, grad in parameters:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad
@@ -38,6 +60,8 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
             for buffer, value in buffers:
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
-        torch.set_rng_state(rng)
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
         if cuda_rng:
             torch.cuda.set_rng_state_all(cuda_rng)

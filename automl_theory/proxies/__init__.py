@@ -9,9 +9,7 @@ from automl_theory.proxies import convergence, expressivity, generalization, siz
 from automl_theory.proxies.base import STATUSES, Proxy, Undefined, parameterised
 
 REGISTRY: dict[str, Proxy] = {
-    proxy.name: proxy
-    for module in (size, expressivity, convergence, generalization)
-    for proxy in module.PROXIES
+    proxy.name: proxy for module in (size, expressivity, convergence, generalization) for proxy in module.PROXIES
 }
 GROUPS = ("core", "full")
 
@@ -30,12 +28,16 @@ def get_proxy(name: str) -> Proxy:
 def get_proxies(names: str | Iterable[str] = "core") -> list[Proxy]:
     """Proxies of a group ("core": one forward, one frozen backward and one Gram; "full": all) or of a list of names.
 
-    A comma-separated text is a list; parameters of one proxy are then joined by "+" ("a:tol=0.1,b"). Doubles are
-    dropped, order kept. Raises InputError for an unknown name or an empty list.
+    A comma-separated text is a list; parameters of one proxy are joined by "+" ("a:samples=100+repeats=2,b"). Doubles
+    are dropped, order kept. Raises InputError for an unknown name or an empty list.
     """
-    items = [part for part in names.split(",") if part] if isinstance(names, str) else list(names)
+    items = names.split(",") if isinstance(names, str) else list(names)
     found: dict[str, Proxy] = {}
-    for item in items:
+    for item in (part.strip() if isinstance(part, str) else part for part in items):
+        if not isinstance(item, str):
+            raise InputError(f"proxies are named by texts, got {item!r}; see: automl-theory list proxies")
+        if not item:
+            continue
         group = [p for p in REGISTRY.values() if p.core or item == "full"] if item in GROUPS else [get_proxy(item)]
         found |= {proxy.name: proxy for proxy in group}
     if not found:

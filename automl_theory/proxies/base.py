@@ -1,8 +1,8 @@
 """What a proxy is, and how one is named.
 
-A proxy is data: a name, an aspect, a direction, what it needs and a function of the collected signals. Its name may carry
-parameters, ``ntk_numerical_rank:tol=0.001``; that text is the column of the table and, with the revision, its identity in
-a store.
+A proxy is data: a name, an aspect, a direction, what it needs and a function of the collected signals. Its name may
+carry parameters, ``ntk_numerical_rank:tol=0.001``; that text is the column of the table and, with the revision, its
+identity in a store.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Proxy:
         direction: whether a larger or a smaller value is held to be better.
         unit: of the value, in words.
         compute: (signals, **parameters) → (value, status); its docstring gives formula, edge values and source.
-        needs: signals of the pass it reads: "kernel", "codes", "features", "labels", "graph", "thin".
+        needs: what it reads: "kernel", "codes", "features" (collected in the pass); "parameters" (counted ones);
+            "labels", "graph", "thin".
         parameters: keyword arguments of `compute` that differ from its defaults.
         core: whether one forward, one frozen backward and one Gram give it.
         revision: raised when the same name starts to mean another number.
@@ -69,14 +70,21 @@ class Proxy:
         return inspect.getdoc(self.compute) or ""
 
     def __call__(self, signals: Any) -> Value:
-        """Evaluate on collected signals: (value, status); a degenerate network gives NaN and says why."""
+        """Evaluate on collected signals: (value, status); a degenerate network gives NaN and says why.
+
+        "non_finite" outputs, "disconnected" outputs (the same for every input) and "no_parameters" (none counts, or the
+        kernel is zero because none reaches the output) are decided here, before `compute`; size measures always have a
+        value.
+        """
         if self.family != "size":
             if not signals.finite:
                 return NAN, "non_finite"
             if signals.disconnected:
                 return NAN, "disconnected"
-            if "kernel" in self.needs and signals.counted == 0:
+            if self.needs & {"kernel", "parameters"} and signals.counted == 0:
                 return NAN, "no_parameters"
+            if "kernel" in self.needs and signals.spectrum.status in ("disconnected", "non_finite"):
+                return NAN, "no_parameters" if signals.spectrum.status == "disconnected" else "non_finite"
         value, status = self.compute(signals, **self.parameters)
         if math.isnan(value) and status in ("ok", "saturated", "rank_deficient"):
             status = "non_finite"
@@ -84,25 +92,29 @@ class Proxy:
 
 
 def parameterised(proxy: Proxy, text: str) -> Proxy:
-    """`proxy` with the parameters of ``key=value,key=value``, converted to the type of each default.
+    """`proxy` with the parameters of ``key=value+key=value``, converted to the type of each default.
 
-    Raises InputError for an unknown parameter or a value of another type.
+    Raises InputError for an unknown parameter, one given twice, or a value that is not a positive number of that type.
     """
     defaults = {
         name: p.default for name, p in inspect.signature(proxy.compute).parameters.items() if p.default is not p.empty
     }
     values: dict[str, Any] = {}
-    for item in text.split(","):
-        name, _, value = item.partition("=")
+    for item in text.replace(",", "+").split("+"):
+        name, _, value = (part.strip() for part in item.partition("="))
         if name not in defaults:
             known = ", ".join(f"{k}={v}" for k, v in defaults.items()) or "none"
             raise InputError(
                 f"proxy {proxy.name!r} has no parameter {name!r}; it has: {known}.{suggest(name, defaults)}"
             )
+        if name in values:
+            raise InputError(f"{proxy.name}:{name} is given twice")
         kind = type(defaults[name])
         try:
             values[name] = kind(value)
         except ValueError:
             raise InputError(f"{proxy.name}:{name} must be of type {kind.__name__}, got {value!r}") from None
-    full = ",".join(f"{k}={v}" for k, v in sorted(values.items()))
+        if not 0 < values[name] < math.inf:
+            raise InputError(f"{proxy.name}:{name} must be positive and finite, got {value!r}")
+    full = "+".join(f"{k}={v}" for k, v in sorted(values.items()))
     return replace(proxy, name=f"{proxy.name}:{full}", parameters=values)

@@ -8,7 +8,11 @@ from automl_theory.proxies.base import Proxy, Undefined, Value
 
 
 def _lambda_min(spectrum: Spectrum) -> Value:
-    return spectrum.lambda_min, spectrum.status
+    return spectrum.lambda_min, "rank_deficient" if spectrum.status == "disconnected" else spectrum.status
+
+
+def _condition_number(spectrum: Spectrum) -> Value:
+    return spectrum.condition_number, "rank_deficient" if spectrum.status == "disconnected" else spectrum.status
 
 
 def ntk_lambda_min(signals: Signals) -> Value:
@@ -25,8 +29,8 @@ def ntk_lambda_min(signals: Signals) -> Value:
 def ntk_lambda_min_normalised(signals: Signals) -> Value:
     """λ_min of the correlation matrix K_ij/√(K_ii K_jj) of the empirical NTK, between 0 and 1.
 
-    Invariant to the scale of the outputs and to a rescaling of single samples' gradients. Edge values as `ntk_lambda_min`;
-    1 sample gives 1.
+    Invariant to the scale of the outputs and to a rescaling of single samples' gradients. Edge values as
+    `ntk_lambda_min`; 1 sample gives 1.
     """
     return _lambda_min(signals.normalised_spectrum)
 
@@ -38,7 +42,7 @@ def ntk_condition_number(signals: Signals) -> Value:
     the reverse of λ_min. Edge values: +inf and "rank_deficient" for a singular kernel, so it can never rank first.
     Source: Xiao, Pennington & Schoenholz 2020; Chen, Gong & Wang 2021 (TE-NAS, with bn="batch").
     """
-    return signals.spectrum.condition_number, signals.spectrum.status
+    return _condition_number(signals.spectrum)
 
 
 def ntk_trace(signals: Signals) -> Value:
@@ -46,14 +50,14 @@ def ntk_trace(signals: Signals) -> Value:
 
     Units: output²/parameter². Defined for every kernel. Source: Shu et al. 2022 (NASI).
     """
-    return float(signals.kernel.trace()), "ok" if signals.spectrum.status == "rank_deficient" else signals.spectrum.status
+    return float(signals.kernel.trace()), "ok"
 
 
 def nngp_lambda_min(signals: Signals) -> Value:
     """λ_min of the feature kernel ΦΦᵀ/d, Φ (n, d) the input of the last linear layer: the finite network's NNGP.
 
-    Edge values: 0 and "rank_deficient" when n > d (more samples than features) or features coincide; undefined for a
-    module without a linear layer. Source: Theorems 4.3 and 4.4 of Chen, Huang & Wang 2023.
+    Edge values: 0 and "rank_deficient" when n > d (more samples than features) or features coincide or vanish;
+    undefined for a module without a linear layer. Source: Theorems 4.3 and 4.4 of Chen, Huang & Wang 2023.
     """
     if signals.feature_spectrum is None:
         raise Undefined("the module ends in no linear layer with one row a sample")
@@ -63,7 +67,8 @@ def nngp_lambda_min(signals: Signals) -> Value:
 def ntk_lambda_min_batch(signals: Signals) -> Value:
     """λ_min of the NTK with gradients through BatchNorm's batch statistics (bn="batch").
 
-    n backward passes through the whole batch. Edge values as `ntk_lambda_min`.
+    n backward passes through the whole batch. Edge values as `ntk_lambda_min`. Source: Chen, Gong & Wang 2021 (their BN
+    mode).
     """
     return _lambda_min(signals.batch_spectrum)
 
@@ -74,10 +79,10 @@ def ntk_condition_number_batch(signals: Signals) -> Value:
     n backward passes through the whole batch. Edge values as `ntk_condition_number`.
     Source: Chen, Gong & Wang 2021.
     """
-    return signals.batch_spectrum.condition_number, signals.batch_spectrum.status
+    return _condition_number(signals.batch_spectrum)
 
 
-_KERNEL = frozenset({"kernel"})
+_KERNEL, _COUNTED = frozenset({"kernel"}), frozenset({"parameters"})
 _UNIT = "output²/parameter²"
 
 PROXIES = [
@@ -86,6 +91,8 @@ PROXIES = [
     Proxy("ntk_condition_number", "convergence", "minimize", "1", ntk_condition_number, _KERNEL),
     Proxy("ntk_trace", "convergence", "maximize", _UNIT, ntk_trace, _KERNEL),
     Proxy("nngp_lambda_min", "convergence", "maximize", "feature²", nngp_lambda_min, frozenset({"features"})),
-    Proxy("ntk_lambda_min_batch", "convergence", "maximize", _UNIT, ntk_lambda_min_batch, core=False),
-    Proxy("ntk_condition_number_batch", "convergence", "minimize", "1", ntk_condition_number_batch, core=False),
+    Proxy("ntk_lambda_min_batch", "convergence", "maximize", _UNIT, ntk_lambda_min_batch, _COUNTED, core=False),
+    Proxy(
+        "ntk_condition_number_batch", "convergence", "minimize", "1", ntk_condition_number_batch, _COUNTED, core=False
+    ),
 ]

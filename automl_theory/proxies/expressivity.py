@@ -1,4 +1,4 @@
-"""Expressivity: how finely the network cuts its input space, how it bends curves, how many directions its kernel spans."""
+"""Expressivity: how finely a network cuts its input space, how it bends curves, how many directions its kernel has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from automl_theory import linalg
 from automl_theory.probing import curves
 from automl_theory.probing.activations import count_distinct
 from automl_theory.probing.regions import thin_regions
@@ -14,6 +15,8 @@ from automl_theory.proxies.base import Proxy, Undefined, Value
 
 
 def _need_units(signals: Signals) -> None:
+    if signals.codes.missed:
+        raise Undefined("a ReLU of the module reads something else than one row a sample")
     if signals.codes.units == 0:
         raise Undefined("the module calls no ReLU")
 
@@ -25,8 +28,6 @@ def linear_regions(signals: Signals) -> Value:
     `linear_regions_thin`. Undefined without a ReLU. Source: Chen, Gong & Wang 2021 (TE-NAS), on the plain network.
     """
     _need_units(signals)
-    if not np.isfinite(signals.hamming).all():
-        return float("nan"), "non_finite"
     count = count_distinct(signals.hamming)
     return float(count), "saturated" if count == signals.n and signals.n > 1 else "ok"
 
@@ -51,8 +52,10 @@ def segment_regions(signals: Signals, points: int = 129) -> Value:
     Source: Hanin & Rolnick 2019 (regions along a line).
     """
     _need_units(signals)
-    if signals.n < 2:
-        raise Undefined("at least two samples are needed")
+    if signals.n < 2 or points < 2:
+        raise Undefined("at least two samples and two points are needed")
+    if not signals.x.is_floating_point():
+        raise Undefined("floating-point inputs are needed")
     counts = []
     for i in range(min(3, signals.n - 1)):
         t = torch.linspace(0, 1, points, dtype=signals.x.dtype, device=signals.x.device)
@@ -65,16 +68,14 @@ def segment_regions(signals: Signals, points: int = 129) -> Value:
 def naswot(signals: Signals) -> Value:
     """log|det K_H|, (K_H)_ij = U − d_H(c_i, c_j): U ReLU units less the Hamming distance of the samples' codes.
 
-    Counts every ReLU output once. Edge values: −inf and "rank_deficient" when two samples share a code; undefined without
-    a ReLU. Source: Mellor et al. 2021 (NASWOT).
+    Counts every ReLU output once. Edge values: −inf and "rank_deficient" for a singular K_H (two samples share a code,
+    or there are more samples than units); undefined without a ReLU. Source: Mellor et al. 2021 (NASWOT).
     """
     _need_units(signals)
-    if not np.isfinite(signals.hamming).all():
-        return float("nan"), "non_finite"
-    sign, value = np.linalg.slogdet(signals.codes.units - signals.hamming)
-    if count_distinct(signals.hamming) < signals.n or sign <= 0:
+    spectrum = linalg.spectrum(signals.codes.units - signals.hamming)
+    if spectrum.rank < signals.n:
         return float("-inf"), "rank_deficient"
-    return float(value), "ok"
+    return float(np.log(spectrum.eigenvalues).sum()), "ok"
 
 
 def ntk_rank(signals: Signals) -> Value:
@@ -105,14 +106,18 @@ def ntk_effective_rank(signals: Signals) -> Value:
 
 
 def _circle(signals: Signals, points: int) -> tuple[Tensor, Tensor, Tensor]:
+    if points < 3:
+        raise Undefined("at least three points are needed")
+    if signals.x[0].numel() < 2 or not signals.x.is_floating_point():
+        raise Undefined("floating-point inputs of at least two entries are needed")
     return curves.circle(signals.x[0], points, signals.seed)
 
 
 def curve_length(signals: Signals, points: int = 128) -> Value:
     """∫₀^2π |J(t)| dt, J = d f(x(t))/dt on the circle x(t) = √N₀(u₀ cos t + u₁ sin t), in units of the output.
 
-    u₀, u₁ orthonormal and random by the seed, N₀ the input dimension; f the logits, BatchNorm statistics frozen from the
-    batch. Scales with the output. Source: Poole et al. 2016; Chen, Huang & Wang 2023.
+    u₀, u₁ orthonormal and random by the seed, N₀ the input dimension; f the logits, BatchNorm statistics frozen from
+    the batch. Scales with the output. Source: Poole et al. 2016; Chen, Huang & Wang 2023.
     """
     x, v, _ = _circle(signals, points)
     return curves.length(signals.frozen(lambda f: curves.velocity(f, x, v))), "ok"
@@ -133,10 +138,11 @@ def turning_angle(signals: Signals, points: int = 256) -> Value:
     """Σ_i ∠(y_{i+1} − y_i, y_{i+2} − y_{i+1}) in radians over the closed polygon y_i = f(x(t_i)) of the circle.
 
     Scale-free, kinks included; 2π for a linear network (an ellipse), more for one that folds the circle. A lower bound
-    that grows with `points`. Source: total curvature of a curve (Milnor 1950).
+    of the curve's that grows with `points`. Steps within rounding of the outputs are dropped; 0 for a constant curve.
+    Source: total curvature of a curve (Milnor 1950).
     """
     x, _, _ = _circle(signals, points)
-    return curves.total_turning(signals.frozen(lambda f: curves.outputs(f, x))), "ok"
+    return curves.total_turning(signals.frozen(lambda f: curves.outputs(f, x)), signals.eps), "ok"
 
 
 _KERNEL, _CODES = frozenset({"kernel"}), frozenset({"codes"})

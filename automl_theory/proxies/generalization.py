@@ -26,15 +26,17 @@ def _targets(signals: Signals) -> Array:
 def ntk_alignment(signals: Signals) -> Value:
     """A = ⟨HKH, YYᵀ⟩_F/(‖HKH‖_F ‖YYᵀ‖_F), H = I − 11ᵀ/n: centred alignment of the NTK with the labels, in [−1, 1].
 
-    Edge values: NaN for a kernel that is constant after centring; undefined without labels of two classes.
+    Edge values: undefined for a kernel that is constant but for rounding, and without labels of two classes.
     Source: Cristianini et al. 2001; Cortes, Mohri & Rostamizadeh 2012.
     """
     y = _targets(signals)
     y = y - y.mean(0)
     k = signals.kernel - signals.kernel.mean(0) - signals.kernel.mean(1)[:, None] + signals.kernel.mean()
     labels = y @ y.T
-    norm = np.linalg.norm(k) * np.linalg.norm(labels)
-    return (float((k * labels).sum() / norm), "ok") if norm > 0 else (float("nan"), "non_finite")
+    norm = np.linalg.norm(k)
+    if norm <= signals.eps * signals.n * np.linalg.norm(signals.kernel):
+        raise Undefined("the kernel is the same for every pair of samples")
+    return float((k * labels).sum() / (norm * np.linalg.norm(labels))), "ok"
 
 
 def ntk_label_complexity(signals: Signals) -> Value:
@@ -56,8 +58,8 @@ def ntk_regression_error(signals: Signals) -> Value:
 
     Kernel regression with the NTK on held-out images: smaller is better; the constant predictor scores about 1 − 1/C.
     Edge values: a singular half uses the minimum-norm solution and says "rank_deficient"; undefined for fewer than two
-    samples a half, or without labels of two classes.
-    Source: the measure G of TEG-NAS (Chen et al. 2021), which centres by each batch's own mean.
+    samples a half, or without labels of two classes. Source: the measure G of TEG-NAS (Chen et al. 2021), which centres
+    each batch by its own mean and takes two batches: see `linalg.kernel_regression_error`.
     """
     y = _targets(signals)
     halves = split_halves(np.asarray(signals.y))
@@ -65,25 +67,27 @@ def ntk_regression_error(signals: Signals) -> Value:
         raise Undefined("at least two samples a half are needed")
     errors, statuses = [], []
     for seen, held in (halves, halves[::-1]):
-        mean = y[seen].mean(0)
-        solution, status = linalg.solve(signals.kernel[np.ix_(seen, seen)], y[seen] - mean, signals.eps)
-        prediction = signals.kernel[np.ix_(held, seen)] @ solution
-        errors.append(float(((prediction - (y[held] - mean)) ** 2).sum(1).mean()))
+        k_seen, k_cross = signals.kernel[np.ix_(seen, seen)], signals.kernel[np.ix_(held, seen)]
+        error, status = linalg.kernel_regression_error(k_seen, k_cross, y[seen], y[held], eps=signals.eps)
+        errors.append(error)
         statuses.append(status)
-    return float(np.mean(errors)), max(statuses, key=lambda status: status != "ok")
+    return float(np.mean(errors)), "ok" if statuses == ["ok", "ok"] else "rank_deficient"
 
 
 def generalization_bound(signals: Signals) -> Value:
     """(Σ_p d_p)·√(tr(Yᵀ K⁻¹ Y)/n), Σ_p d_p the trainable layers summed over all input–output paths of the cell.
 
-    The leading term of the published risk bound. Edge values as `ntk_label_complexity`; needs a space with cell graphs.
-    Source: Theorem 4.5 of Chen, Huang & Wang 2023.
+    The leading term of the published risk bound. Edge values as `ntk_label_complexity`; "no_parameters" for a cell
+    without a trainable layer on any path, of which the bound says nothing; needs a space with cell graphs. Source:
+    Theorem 4.5 of Chen, Huang & Wang 2023.
     """
     if signals.graph is None:
         raise Undefined("the cell's graph is needed; score an architecture of a space that has one")
-    value, status = ntk_label_complexity(signals)
     total = metrics(signals.graph)["total_depth"]
-    return total * value if total else 0.0, status
+    if total == 0:
+        return float("nan"), "no_parameters"
+    value, status = ntk_label_complexity(signals)
+    return total * value, status
 
 
 _KERNEL = frozenset({"kernel", "labels"})

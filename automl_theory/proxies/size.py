@@ -7,9 +7,10 @@ from automl_theory.proxies.base import Proxy, Value
 
 
 def parameters(signals: Signals) -> Value:
-    """Number of trainable parameters, Σ_θ numel(θ).
+    """Σ_θ numel(θ), the number of parameters.
 
-    In NAS-Bench-201 the benchmark's own count, dead convolutions included. Never undefined.
+    In NAS-Bench-201 the benchmark's own count, dead convolutions included; of a module all of them, whether trainable
+    or not. Never undefined.
     """
     return signals.size["parameters"], "ok"
 
@@ -17,7 +18,8 @@ def parameters(signals: Signals) -> Value:
 def macs(signals: Signals) -> Value:
     """Multiply-accumulate operations of one forward pass of one sample.
 
-    In NAS-Bench-201 the benchmark's own count (convolutions, and the classifier with its bias as one operation a class).
+    In NAS-Bench-201 the benchmark's own count (convolutions, and the classifier with its bias as one operation a
+    class).
     """
     return signals.size["macs"], "ok"
 
@@ -33,7 +35,8 @@ def depth(signals: Signals) -> Value:
 def relu_units(signals: Signals) -> Value:
     """Number of ReLU outputs per sample, counted over every call of a ReLU.
 
-    0 for a network without ReLU. Depends on the input resolution.
+    ReLU6 and leaky ReLU count as ReLU, here and in every measure of activation codes. 0 for a network without one.
+    Depends on the input resolution.
     """
     return signals.size["relu_units"], "ok"
 

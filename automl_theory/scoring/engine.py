@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from automl_theory.data import load_batch
-from automl_theory.errors import InputError, Interrupted, suggest
+from automl_theory.errors import InputError, Interrupted, StoreError, suggest
+from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring.executors import run_tasks
 from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.single import check_batch
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.sources import Spec
@@ -24,8 +26,6 @@ from automl_theory.spaces import Space, space
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Progress = Callable[[int, int, int], None]
 
 
 def score_space(
@@ -45,7 +45,7 @@ def score_space(
     shard: str | tuple[int, int] | None = None,
     allow_mismatch: bool = False,
     retry_failed: bool = False,
-    progress: Progress | None = None,
+    progress: bool | Report | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Score architectures of a space; equal architectures are scored once and share their row's values.
@@ -59,12 +59,16 @@ def score_space(
         seeds: of the weights: k means 0…k−1; values are averaged.
         measurement: how to measure; or its fields as keywords: n=64, bn="frozen", output="sum", biases=False,
             init="pytorch", data_seed=0, resolution=32, dtype, device, network={"channels": 16, "cells_per_stage": 5}.
-        store: file that keeps every finished architecture and from which a stopped run resumes; None keeps nothing.
-        workers: processes (0: this one; None: one a core); threads: torch threads of each.
+        store: file that keeps every finished architecture and from which a stopped run resumes, its folder made if
+            missing; None keeps nothing.
+        workers: processes; 0 (here the default) is this one, which needs no `if __name__ == "__main__"` in a script;
+            None as many as there are cores to use. threads: torch threads of each.
         shard: "i/n" scores the i-th of n parts; `automl-theory merge` unites their stores.
         allow_mismatch: resume although versions or machine differ (recorded).
         retry_failed: score again what failed before.
-        progress: called with (finished, total, failed) after every architecture and seed.
+        progress: a function called with (finished, total, failed) at the start and after every architecture and seed,
+            those of an earlier run counted as finished; or True or False: a progress line on stderr or none; or None:
+            one on a terminal or in a notebook, if it takes over two seconds.
 
     Returns:
         The score table (see `scoring.table.score_table`), `attrs` telling settings, environment, directions and units.
@@ -72,32 +76,74 @@ def score_space(
     Raises:
         InputError for bad arguments or data, StoreError for an unusable store, Interrupted after Ctrl-C.
     """
-    measured = measurement or Measurement(**settings)
+    if measurement is not None and settings:
+        raise InputError(f"a measurement and {', '.join(settings)} were given; put everything in the measurement")
+    measured = measurement or _measurement(settings)
     where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
     chosen = get_proxies(proxies)
+    names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
+    representatives = list(dict.fromkeys(where.canonical(name) for name in names))
+    shared = plan.choose_shard(representatives, shard)
+    weights = plan.choose_seeds(seeds)
+    plan.check_threads(threads)
+    processes = plan.choose_workers(workers, measured.device, threads, measured.n)
     plan.check_device(measured.device)
     batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
+    check_batch(batch.x, batch.y)
     measured = replace(measured, network=_network(where, measured, batch.classes))
-    names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
-    weights = plan.choose_seeds(seeds)
+    sizes = _closed_sizes(where, measured)
+    _try_settings(where, measured, sizes, shared[0])
+    asked = [proxy for proxy in chosen if sizes is None or proxy.family != "size"]
     recorded = measured.settings(where, {"data": batch.name, "source": batch.source, "digest": batch.digest})
+    around = plan.environment(threads, measured.device)
+    initargs = (where, measured, batch.x.numpy(), batch.y.numpy(), batch.classes)
     with ExitStack() as stack:
-        if store is None:
-            store = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scores.db"
-        around = plan.environment(threads, measured.device)
-        kept = stack.enter_context(ScoreStore.open(store, recorded, around, allow_mismatch=allow_mismatch))
+        path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
+        kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
         if retry_failed:
             kept.retry_failed()
-        representatives = list(dict.fromkeys(where.canonical(name) for name in names))
-        mine = set(plan.choose_shard(representatives, shard))
-        sizes = _closed_sizes(where, measured)
-        asked = [proxy for proxy in chosen if sizes is None or proxy.family != "size"]
-        tasks = _missing(kept, [r for r in representatives if r in mine], weights, asked)
-        initargs = (where, measured, batch.x.numpy(), batch.y.numpy(), batch.classes)
-        _run(kept, tasks, plan.choose_workers(workers, measured.device), threads, initargs, progress)
+        tasks = _missing(kept, shared, weights, asked)
+        before = len(shared) * len(weights) - len(tasks)
+        told = stack.enter_context(reporting(progress, f"scoring {where.name}"))
+        try:
+            _run(kept, tasks, before, processes, threads, initargs, told)
+        except _Stopped as stop:
+            raise Interrupted(
+                f"stopped after {stop} scores; "
+                + (
+                    f"they are kept in {path}: the same command goes on from there"
+                    if store is not None
+                    else "nothing was kept: name a store to be able to go on"
+                )
+            ) from None
         rows = kept.read()
+    mine = set(shared)
     names = [name for name in names if where.canonical(name) in mine]
     return score_table(where, names, chosen, rows, weights, sizes, rows.attrs)
+
+
+class _Stopped(Exception):
+    """Ctrl-C in the middle of a run; the text says how far it was."""
+
+
+def _measurement(settings: dict[str, Any]) -> Measurement:
+    known = [field.name for field in fields(Measurement)]
+    for name in settings:
+        if name not in known:
+            raise InputError(f"score_space has no setting {name!r}; it has {', '.join(known)}.{suggest(name, known)}")
+    return Measurement(**settings)
+
+
+def _place(store: str | PathLike[str]) -> Path:
+    """The path of a store, in a folder that is made if it is missing."""
+    path = Path(store)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the folder {path.parent} for the store: {error.strerror}; use another store"
+        ) from None
+    return path
 
 
 def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any]:
@@ -117,6 +163,16 @@ def _closed_sizes(where: Space, measured: Measurement) -> Callable[[str], dict[s
     return closed and (lambda arch: closed(arch, **measured.network, resolution=measured.resolution))
 
 
+def _try_settings(
+    where: Space, measured: Measurement, sizes: Callable[[str], dict[str, float]] | None, arch: str
+) -> None:
+    """Let the space refuse the settings of its networks now, rather than in every architecture."""
+    if sizes is not None:
+        sizes(arch)
+    elif measured.network:
+        where.build(arch, seed=0, init=measured.init, **measured.network)
+
+
 def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], proxies: list[Proxy]) -> list[task.Task]:
     """Tasks for what the store lacks, in order."""
     if not proxies:
@@ -134,15 +190,15 @@ def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], p
 def _run(
     kept: ScoreStore,
     tasks: list[task.Task],
+    before: int,
     workers: int,
     threads: int,
     initargs: tuple[Any, ...],
-    progress: Progress | None,
+    told: Report,
 ) -> None:
-    finished = failed = 0
-    if progress:
-        progress(0, len(tasks), 0)
+    finished, total, failed = before, before + len(tasks), 0
     try:
+        told(finished, total, failed)
         outcomes = run_tasks(
             task.score_task,
             tasks,
@@ -161,10 +217,6 @@ def _run(
                     keys = [proxy.key for proxy in get_proxies(names)]
                     kept.write(arch, seed, dict.fromkeys(keys, (None, "failed")), 0.0, outcome.error)
                 finished += 1
-                if progress:
-                    progress(finished, len(tasks), failed)
+                told(finished, total, failed)
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped after {finished} of {len(tasks)} scores; all of them are in {kept.path}: "
-            "the same command goes on from there"
-        ) from None
+        raise _Stopped(f"{finished} of {total}") from None

@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.scoring.worker import Unsendable, is_memory, one_line, set_threads, work
 
@@ -101,6 +103,7 @@ def _run_here(
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     set_threads(threads)
+    blas = threadpool_limits(threads, user_api="blas")
     try:
         for task in tasks:
             for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -113,6 +116,7 @@ def _run_here(
                         break
             yield outcome
     finally:
+        blas.restore_original_limits()
         if torch:
             torch.set_num_threads(before)
 
@@ -176,7 +180,7 @@ class _Pool:
             pipe.close()
             raise InputError(
                 f"expected a function and arguments that can be sent to workers, but: {one_line(error)}; "
-                "define the function at the top of a module"
+                "define functions at the top of a module (no lambda), or use workers=0"
             ) from error
         finally:
             far.close()

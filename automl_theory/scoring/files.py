@@ -1,9 +1,10 @@
-"""Score tables as files: Parquet (keeps everything) or CSV with its metadata beside it as JSON."""
+"""Score tables as files: Parquet (keeps everything) or CSV with attributes and types beside it as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -15,64 +16,108 @@ SUFFIXES = (".parquet", ".csv")
 
 
 def check_writable(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:
-    """The path if a file with one of `suffixes` can be made there, before any work is done; else InputError."""
+    """The path if a file with one of `suffixes` can be made there, before any work is done; else InputError.
+
+    Makes the folder if it is missing. MissingExtra for Parquet without pyarrow.
+    """
     target = Path(path)
     if target.suffix not in suffixes:
         raise InputError(f"cannot write {target}: name a file ending in {' or '.join(suffixes)}")
     if target.suffix == ".parquet":
         require("pyarrow", "parquet")
+    if target.is_dir():
+        raise InputError(f"cannot write {target}: it is a folder; name a file in it")
     folder = target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{target.name}.{os.getpid()}"
+        probe = _beside(target)
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
-    if target.is_dir():
-        raise InputError(f"cannot write {target}: it is a folder; name a file")
     return target
 
 
 def write_table(df: pd.DataFrame, path: str | PathLike[str]) -> Path:
-    """Write a score table to .parquet, or to .csv with `df.attrs` in a file named …csv.json; returns the path.
+    """Write a score table to .parquet, or to .csv with attributes and types in a file named …csv.json; return the path.
 
-    The file appears in one step: an interrupted write leaves the old one. Equal tables give equal bytes.
+    The file appears in one step: an interrupted write leaves the old one. Equal tables give equal bytes. Raises
+    InputError for another suffix or a place that cannot be written, MissingExtra for Parquet without pyarrow.
     """
     target = check_writable(path, SUFFIXES)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
     if target.suffix == ".parquet":
-        df.to_parquet(scratch)
-    else:
-        df.to_csv(scratch, float_format="%.17g")
-        beside = target.with_name(target.name + ".json")
-        beside.write_text(json.dumps(df.attrs, indent=1, sort_keys=True), encoding="utf-8")
-    os.replace(scratch, target)
+        _replace({target: df.to_parquet})
+        return target
+    types = {str(column): str(dtype) for column, dtype in df.dtypes.items()}
+    described = json.dumps({"attrs": df.attrs, "types": types}, indent=1, sort_keys=True)
+    beside = target.with_name(target.name + ".json")
+    _replace(
+        {
+            target: lambda file: df.to_csv(file, float_format="%.17g"),
+            beside: lambda file: file.write_text(described, encoding="utf-8"),
+        }
+    )
     return target
 
 
 def read_table(path: str | PathLike[str]) -> pd.DataFrame:
     """Read a score table that `write_table` wrote, with `attrs`; never imports torch.
 
-    Raises InputError for a missing file, another kind of file, or a table without the column "arch".
+    Floating-point values come back bit for bit. Raises InputError for a missing file, another kind of file, or a table
+    without the index "arch"; MissingExtra for Parquet without pyarrow.
     """
     source = Path(path)
     if not source.is_file():
         raise InputError(f"no score table at {source}; make one with: automl-theory score ... --export {source}")
     if source.suffix not in SUFFIXES:
         raise InputError(f"{source} is no score table; give a file ending in {' or '.join(SUFFIXES)}")
+    if source.suffix == ".parquet":
+        require("pyarrow", "parquet")
     try:
-        if source.suffix == ".parquet":
-            require("pyarrow", "parquet")
-            return pd.read_parquet(source)
-        table = pd.read_csv(source, float_precision="round_trip")
-        beside = source.with_name(source.name + ".json")
-        attrs = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
-    except (ValueError, OSError) as error:
+        table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
+    except (ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"cannot read {source} as a score table: {reason}; export it again") from None
-    if "arch" not in table.columns:
+    if table.index.name != "arch":
         raise InputError(f"{source} has no column 'arch'; give a table that automl-theory exported")
-    table = table.set_index("arch")
-    table.attrs = attrs
     return table
+
+
+def _read_csv(source: Path) -> pd.DataFrame:
+    beside = source.with_name(source.name + ".json")
+    described = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    if not isinstance(described, dict):
+        raise ValueError(f"{beside.name} holds no JSON object")
+    types = {"arch": "str", "canonical": "str"} | described.get("types", {})
+    exact = {column: _number for column, kind in types.items() if kind == "float64"}
+    types = {column: kind for column, kind in types.items() if column not in exact}
+    # Only an empty field is a missing value: an architecture may be called "NA".
+    table = pd.read_csv(source, dtype=types, converters=exact, keep_default_na=False, na_values=[""])
+    if "arch" in table.columns:
+        table = table.set_index("arch")
+    table.attrs = described.get("attrs", {})
+    return table
+
+
+def _number(field: str) -> float:
+    """Exact in every version of pandas, which its own parser is not."""
+    return float(field or "nan")
+
+
+def _replace(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write every file beside its place, and move them there once all are whole."""
+    try:
+        for target, write in writers.items():
+            write(_beside(target))
+        for target in writers:
+            os.replace(_beside(target), target)
+    except OSError as error:
+        told = error.strerror or error
+        raise InputError(f"cannot write {target}: {told}; free some space or choose another place") from None
+    finally:
+        for target in writers:
+            _beside(target).unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}")

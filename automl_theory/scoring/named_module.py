@@ -5,20 +5,25 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
 from automl_theory.data import load_batch
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import AutoMLTheoryError, InputError, suggest
+from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring.files import write_table
 from automl_theory.scoring.plan import Measurement, check_device, choose_seeds
 from automl_theory.scoring.single import Scores, score
+from automl_theory.scoring.table import DESCRIBED, SEVERITY
 
 
 def load_factory(name: str) -> nn.Module:
@@ -29,67 +34,99 @@ def load_factory(name: str) -> nn.Module:
     """
     path, colon, attribute = name.partition(":")
     if not colon or not path or not attribute:
-        raise InputError(f"--module {name!r} must look like package.module:factory")
+        raise InputError(f"--module {name!r} must look like package.module:factory, as in mypackage.models:make_net")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"cannot import {path!r}: {_one_line(error)}; run from the folder that holds it") from None
     if not hasattr(found, attribute):
-        raise InputError(f"module {path!r} has no {attribute!r}.{suggest(attribute, dir(found))}")
+        near = suggest(attribute, dir(found)) or " Name a function that returns an nn.Module."
+        raise InputError(f"module {path!r} has no {attribute!r}.{near}")
     factory = getattr(found, attribute)
+    if not isinstance(factory, nn.Module) and not callable(factory):
+        raise InputError(f"{name} is a {type(factory).__name__}; name a function that returns an nn.Module")
     try:
         net = factory if isinstance(factory, nn.Module) else factory()
-    except Exception as error:
-        raise InputError(f"{name} failed when called without arguments: {_one_line(error)}") from None
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{name} failed when called without arguments: {_one_line(error)}; wrap it in a function that gives them"
+        ) from None
     if not isinstance(net, nn.Module):
-        raise InputError(f"{name} must return an nn.Module, it returned {type(net).__name__}")
+        raise InputError(f"{name} returned {type(net).__name__}; name a function that returns an nn.Module")
     return net
 
 
 def score_named_module(
     name: str, *, proxies: str, data: str, seeds: int | None, export: Path | None, **settings: Any
 ) -> None:
-    """Score the module of `name` on a batch and print values and statuses; seeds None keeps its weights."""
+    """Score the module of `name` on a batch and print values and statuses; seeds None keeps its weights.
+
+    Raises InputError for a module that cannot be had, a batch that cannot be drawn, or one that the module fails on.
+    """
     measured = Measurement(**settings)
+    chosen, weights = get_proxies(proxies), [None] if seeds is None else choose_seeds(seeds)
     check_device(measured.device)
-    net = load_factory(name).to(device=measured.device, dtype=getattr(torch, measured.dtype))
+    dtype = getattr(torch, measured.dtype)
     batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
-    x, y = batch.x.to(measured.device, getattr(torch, measured.dtype)), batch.y.to(measured.device)
-    runs: list[Scores] = [
-        score(
-            net,
-            x,
-            y,
-            proxies,
-            seed=seed,
-            init=measured.init,
-            bn=measured.bn,  # type: ignore[arg-type]
-            output=measured.output,
-            biases=measured.biases,
-        )
-        for seed in ([None] if seeds is None else choose_seeds(seeds))
-    ]
-    frame = pd.DataFrame([dict(run) for run in runs])
-    table = Table("proxy", "aspect", "value", *(["std"] if len(runs) > 1 else []), "status", box=None, pad_edge=False)
-    for proxy in runs[0].proxies:
-        statuses = sorted({run.status[proxy.name] for run in runs})
-        reason = runs[0].reasons.get(proxy.name, "")
-        spread = [f"{frame[proxy.name].std():.3g}"] if len(runs) > 1 else []
-        mean = f"{frame[proxy.name].mean():.6g}"
-        table.add_row(proxy.name, proxy.family, mean, *spread, ", ".join(statuses) + (f": {reason}" if reason else ""))
-    console = Console()
-    console.print(table)
-    console.print(f"{name}; {batch.source}; {runs[0].info}", highlight=False)
+    net = load_factory(name).to(device=measured.device, dtype=dtype)
+    x, y = batch.x.to(measured.device, dtype), batch.y.to(measured.device)
+    runs = [_score(name, net, x, y, [proxy.name for proxy in chosen], seed, measured) for seed in weights]
+    row = _row(name, runs, chosen, weights)
+    row.attrs["settings"] = {**runs[0].info, "data": batch.name, "source": batch.source, "digest": batch.digest}
+    _show(row, runs)
+    console = Console(highlight=False, markup=False)
+    way = runs[0].info
+    console.print(
+        f"{name}: n={way['n']}, bn={way['bn']}, output={way['output']}, biases={way['biases']}, init={way['init']}, "
+        f"{way['dtype']}, kernel by {way['kernel_method']}"
+    )
+    console.print(f"data: {batch.source}")
     if export is not None:
-        row = pd.DataFrame(
-            {column: [value] for column, value in frame.mean().items()}
-            | {f"{column}_status": [runs[0].status[str(column)]] for column in frame.columns},
-            index=pd.Index([name], name="arch"),
-        )
-        row.attrs = {"settings": {**runs[0].info, "data": batch.source}, "seeds": seeds}
-        write_table(row, export)
+        Console(stderr=True, highlight=False, markup=False).print(f"table: {write_table(row, export)}", soft_wrap=True)
+
+
+def _score(
+    name: str, net: nn.Module, x: torch.Tensor, y: torch.Tensor, proxies: list[str], seed: int | None, m: Measurement
+) -> Scores:
+    try:
+        return score(net, x, y, proxies, seed=seed, init=m.init, bn=m.bn, output=m.output, biases=m.biases)  # type: ignore[arg-type]
+    except AutoMLTheoryError as error:
+        reason = " ".join(str(error).split())
+    except Exception as error:
+        reason = _one_line(error)
+    raise InputError(
+        f"{name} cannot be scored on images of shape {tuple(x.shape[1:])}: {reason} "
+        "(--in-channels and --resolution change the shape)"
+    )
+
+
+def _row(name: str, runs: list[Scores], proxies: list[Proxy], seeds: Sequence[int | None]) -> pd.DataFrame:
+    """The score table of one row, as `score_space` makes it."""
+    columns: dict[str, list[Any]] = {"canonical": [name]}
+    for proxy in proxies:
+        values = np.array([run[proxy.name] for run in runs])
+        columns[proxy.name] = [values.mean()]
+        columns[f"{proxy.name}_std"] = [values.std(ddof=1) if len(runs) > 1 else np.nan]
+        columns[f"{proxy.name}_status"] = [max((run.status[proxy.name] for run in runs), key=SEVERITY.index)]
+    row = pd.DataFrame(columns, index=pd.Index([name], name="arch", dtype="str"))
+    described = {proxy.name: {field: getattr(proxy, field) for field in DESCRIBED} for proxy in proxies}
+    row.attrs = {"seeds": list(seeds), "proxies": described}
+    return row
+
+
+def _show(row: pd.DataFrame, runs: list[Scores]) -> None:
+    spread = ["std"] if len(runs) > 1 else []
+    table = Table(box=None, pad_edge=False)
+    for column in ("proxy", "aspect", "value", *spread):
+        table.add_column(column, no_wrap=True)
+    table.add_column("status", overflow="fold")
+    for name, proxy in row.attrs["proxies"].items():
+        status, reason = row[f"{name}_status"].iloc[0], next(filter(None, (r.reasons.get(name) for r in runs)), "")
+        numbers = [f"{row[name].iloc[0]:.6g}", *(f"{row[f'{name}_{word}'].iloc[0]:.3g}" for word in spread)]
+        table.add_row(name, proxy["family"], *numbers, escape(f"{status}: {reason}" if reason else status))
+    Console().print(table)
 
 
 def _one_line(error: BaseException) -> str:

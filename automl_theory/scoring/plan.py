@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from automl_theory.errors import InputError, suggest
 from automl_theory.networks.initialise import METHODS
 from automl_theory.spaces import Space
@@ -19,6 +22,8 @@ from automl_theory.spaces import Space
 BN = ("frozen", "batch", "running")
 OUTPUT = ("sum", "trace")
 DTYPES = ("float32", "float64")
+# What a worker was seen to take on the canonical NAS-Bench-201 network, rounded up: torch itself, and each image.
+BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,12 @@ class Measurement:
             value = getattr(self, name)
             if value not in allowed:
                 raise InputError(f"{name}={value!r} is not one of {', '.join(allowed)}.{suggest(str(value), allowed)}")
-        if self.n < 2:
-            raise InputError(f"n={self.n}: proxies compare samples; use at least 2")
+        for name, least in (("n", 2), ("data_seed", 0), ("resolution", 1), ("in_channels", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                why = ": proxies compare samples" if name == "n" else ""
+                raise InputError(f"{name}={value!r}{why}; give a whole number of at least {least}")
+            object.__setattr__(self, name, int(value))
 
     def settings(self, space: Space, data: dict[str, Any]) -> dict[str, Any]:
         """What a store records of the measurement: equal settings give comparable scores."""
@@ -102,24 +111,63 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        kind = torch.device(device).type
+        found = torch.device(device)
     except RuntimeError:
         raise InputError(f"unknown device {device!r}; use cpu, cuda or cuda:0") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {device!r} was asked for, but this torch finds no CUDA device; use --device cpu")
-    if kind not in ("cpu", "cuda"):
+    if found.type not in ("cpu", "cuda"):
         raise InputError(f"device {device!r} is not supported; use cpu or cuda")
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {device!r} was asked for, but this torch finds no CUDA device; use device cpu")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {device!r} was asked for, but there are {torch.cuda.device_count()}, counted from cuda:0; "
+            "use one of them"
+        )
 
 
-def choose_workers(workers: int | None, device: str) -> int:
-    """Worker processes: as asked, else one a core this process may use (one on a GPU)."""
-    if workers is not None:
-        if workers < 0:
-            raise InputError(f"workers={workers}: give 0 (this process) or a positive number")
-        return workers
-    if device != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def check_threads(threads: int) -> int:
+    """`threads` if it is a whole number of at least 1; else InputError."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads={threads!r}: give the torch threads of each worker, 1 or more")
+    return threads
+
+
+def choose_workers(workers: int | None, device: str, threads: int = 1, n: int = 64) -> int:
+    """Worker processes: as asked, else as many as have `threads` cores and memory for n images each (one on a GPU)."""
+    if workers is None:
+        if device != "cpu":
+            return 1
+        fitting = usable_memory() / (BYTES_PER_WORKER + n * BYTES_PER_IMAGE)
+        return int(max(1, min(usable_cores() // threads, fitting)))
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise InputError(f"workers={workers!r}: give 0 (this process) or a positive number of processes")
+    return workers
+
+
+def usable_cores() -> int:
+    """Cores this process may use: what the scheduler allows it, and no more than a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
+
+
+def usable_memory() -> float:
+    """Bytes of memory that are free now, as far as the system tells (else infinity), within a container's limit."""
+    free = math.inf
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as lines:
+            free = next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("MemAvailable"))
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+        if limit != "max":
+            used = int((group / "memory.current").read_text(encoding="utf-8"))
+            free = min(free, max(0, int(limit) - used))
+    except (OSError, ValueError, StopIteration):
+        pass
+    return free
 
 
 def choose_architectures(
@@ -128,11 +176,13 @@ def choose_architectures(
     """The architectures of a run, each once: a given list, a sample (of classes, or of strings), or all.
 
     Without a list and a sample: all classes' representatives, or all strings. Raises InputError for an architecture the
-    space does not know, an empty list, or a sample larger than the space.
+    space does not know, an empty list, both a list and a sample, or a sample that is not from 1 to the space's size.
     """
     if architectures is not None:
         if isinstance(architectures, str):
             raise InputError("architectures must be a list of strings, got one string; put it in a list")
+        if sample is not None:
+            raise InputError("architectures and a sample of them were asked for; give one of the two")
         chosen = list(dict.fromkeys(architectures))
         for arch in chosen:
             space.parse(arch)
@@ -142,26 +192,38 @@ def choose_architectures(
             )
         return chosen
     if sample is not None:
-        return space.sample(sample, sample_seed, canonical=not strings)
+        most = len(space) if strings else len(space.representatives())
+        if isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 1 <= sample <= most:
+            what = "strings" if strings else "classes of equal architectures"
+            raise InputError(f"sample={sample!r}: space {space.name} has {most} {what}; give 1 to {most}")
+        return space.sample(int(sample), sample_seed, canonical=not strings)
     return list(space) if strings else space.representatives()
 
 
 def choose_seeds(seeds: int | Iterable[int]) -> list[int]:
     """Seeds of the weights: k gives 0…k−1; a list is taken as it is. Raises InputError for none or a negative one."""
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    if not chosen or any(not isinstance(s, int) or s < 0 for s in chosen):
+    if isinstance(seeds, Iterable):
+        chosen: list[Any] = list(seeds)
+    else:
+        chosen = list(range(seeds)) if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) else []
+    if not chosen or any(isinstance(s, bool) or not isinstance(s, int | np.integer) or s < 0 for s in chosen):
         raise InputError(f"seeds={seeds!r}: give a positive number of seeds, or a list of numbers of 0 and more")
-    return chosen
+    return list(dict.fromkeys(int(seed) for seed in chosen))
 
 
 def choose_shard(items: Sequence[str], shard: str | tuple[int, int] | None) -> list[str]:
-    """Every n-th item from the i-th on, for shard "i/n" (1 ≤ i ≤ n); all items for None."""
+    """Every n-th item from the i-th on, for shard "i/n" (1 ≤ i ≤ n); all items for None.
+
+    Shards of one list are disjoint and together the list. Raises InputError for another form or a shard without items.
+    """
     if shard is None:
         return list(items)
     try:
-        i, n = (int(part) for part in shard.split("/")) if isinstance(shard, str) else shard
-    except ValueError:
+        i, n = (int(part) for part in (shard.split("/") if isinstance(shard, str) else shard))
+    except (ValueError, TypeError):
         raise InputError(f"shard={shard!r} must look like 2/4: the second of four parts") from None
     if not 1 <= i <= n:
         raise InputError(f"shard={shard!r} must have 1 ≤ i ≤ n, as in 2/4: the second of four parts")
+    if i > len(items):
+        raise InputError(f"shard {i}/{n} of {len(items)} architectures is empty; use at most {len(items)} shards")
     return list(items)[i - 1 :: n]

@@ -7,34 +7,63 @@ from os import PathLike
 import pandas as pd
 
 from automl_theory.errors import InputError
-from automl_theory.proxies import REGISTRY, get_proxies
+from automl_theory.proxies import REGISTRY, Proxy, get_proxy
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
-from automl_theory.spaces import Space, space
+from automl_theory.spaces import Space, list_spaces, space
 
 
-def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space]:
-    """Table of every architecture in the store, finished or not, and the space it is from.
+def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space | None]:
+    """Table of every architecture in the store, finished or not, and the space it is from (None: a user's own).
 
     Rows are the measured representatives in alphabetical order; proxies in the registry's order; seeds as stored.
-    Raises StoreError for a file that is no store, InputError for an empty one or for a space not known by name.
+    Scores of proxies, or of revisions of them, that this version lacks are left out and named in `attrs["left_out"]`.
+    Raises StoreError for a file that is no store, InputError for one without scores.
     """
     with ScoreStore.existing(path) as store:
         rows = store.read()
     if rows.empty:
         raise InputError(f"the store {path} holds no scores yet; run: automl-theory score ... --store {path}")
     settings = rows.attrs["settings"]
-    where = space(settings["space"])
-    names = sorted(rows["proxy"].unique(), key=lambda key: (list(REGISTRY).index(key.split(":")[0].split("@")[0]), key))
-    sizes = [proxy.name for proxy in REGISTRY.values() if proxy.family == "size"]
+    where = space(settings["space"]) if settings["space"] in list_spaces() else None
+    keys = sorted(rows["proxy"].unique())
+    known = {key: proxy for key in keys if (proxy := _proxy(key)) is not None}
+    if not known:
+        raise InputError(
+            f"the store {path} holds scores of proxies that this version lacks ({', '.join(keys)}); "
+            "score it again, or read it with the version that wrote it"
+        )
+    rank = list(REGISTRY).index
+    stored = sorted(known.values(), key=lambda proxy: (rank(proxy.name.partition(":")[0]), proxy.name))
     closed = getattr(where, "size_metrics", None)
-    known = {**settings["network"], "resolution": settings["resolution"]}
+    sizes = [proxy for proxy in REGISTRY.values() if closed and proxy.family == "size"]
+    fixed = {**settings["network"], "resolution": settings["resolution"]}
+    left_out = [key for key in keys if key not in known]
     return score_table(
         where,
         sorted(rows["arch"].unique()),
-        get_proxies([*(sizes if closed else ()), *(name.split("@")[0] for name in names)]),
+        [*sizes, *(proxy for proxy in stored if proxy not in sizes)],
         rows,
         sorted(rows["seed"].unique().tolist()),
-        closed and (lambda arch: closed(arch, **known)),
-        rows.attrs,
+        closed and (lambda arch: closed(arch, **fixed)),
+        rows.attrs | ({"left_out": left_out} if left_out else {}),
     ), where
+
+
+def failures(path: str | PathLike[str]) -> list[tuple[str, int, str]]:
+    """What failed in the store, each (architecture, seed, reason), sorted."""
+    with ScoreStore.existing(path) as store:
+        rows, runs = store.read(), store.read_runs()
+    reasons = {(arch, seed): detail for arch, seed, detail in runs[["arch", "seed", "detail"]].itertuples(index=False)}
+    failed = rows[rows["status"] == "failed"]
+    pairs = sorted({(str(arch), int(seed)) for arch, seed in failed[["arch", "seed"]].itertuples(index=False)})
+    return [(arch, seed, reasons.get((arch, seed), "")) for arch, seed in pairs]
+
+
+def _proxy(key: str) -> Proxy | None:
+    """The proxy of a key in a store, None if it is not known or means another number by now."""
+    try:
+        proxy = get_proxy(key.partition("@")[0])
+    except InputError:
+        return None
+    return proxy if proxy.key == key else None

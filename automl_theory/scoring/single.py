@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,8 +13,8 @@ from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.networks.initialise import initialise
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
+from automl_theory.probing.call import check_choice, check_input, check_module
 from automl_theory.probing.signals import Signals
-from automl_theory.probing.tangent_kernel import check_choice, check_input
 from automl_theory.proxies import Proxy, Undefined, get_proxies
 from automl_theory.proxies.base import NAN
 
@@ -28,7 +27,8 @@ class Scores(Mapping[str, float]):
     Attributes:
         status: {name: status}; see `proxies.base.STATUSES`.
         reasons: {name: why} for those that failed.
-        info: how it was measured: bn, output, biases, n, the way the kernel was computed, seconds.
+        info: how it was measured: bn, output, biases, n, the way the kernel was computed ("layers", or a slower one and
+            why it was needed), init and seed, dtype, torch's version.
         proxies: the proxies, with family, direction and unit.
     """
 
@@ -58,15 +58,21 @@ class Scores(Mapping[str, float]):
 
 
 def evaluate(signals: Signals, proxies: Iterable[Proxy]) -> tuple[dict[str, tuple[float, str]], dict[str, str]]:
-    """{name: (value, status)} and {name: reason} of those without a value, for every proxy on collected signals."""
+    """{name: (value, status)} and {name: reason} of those without a value, for every proxy on collected signals.
+
+    Whatever goes wrong in one proxy costs that proxy alone; only running out of memory is passed on.
+    """
     values: dict[str, tuple[float, str]] = {}
     reasons: dict[str, str] = {}
     for proxy in proxies:
         try:
             values[proxy.name] = proxy(signals)
-        except (Undefined, AutoMLTheoryError, np.linalg.LinAlgError) as error:
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:
             values[proxy.name] = (NAN, "failed")
-            reasons[proxy.name] = " ".join(str(error).split())
+            kind = "" if isinstance(error, Undefined | AutoMLTheoryError) else f"{type(error).__name__}: "
+            reasons[proxy.name] = kind + " ".join(str(error).split())[:300]
     return values, reasons
 
 
@@ -78,6 +84,8 @@ def needs_of(proxies: Iterable[Proxy]) -> set[str]:
 def check_batch(x: Tensor, y: Tensor | None) -> None:
     """Raise InputError for a batch on which no proxy says anything: fewer than 2 samples, constant, not finite."""
     check_input(x)
+    if y is not None and not isinstance(y, Tensor):
+        raise InputError(f"y must be a torch tensor of shape ({len(x)},), got {type(y).__name__}; use torch.as_tensor")
     if len(x) < 2:
         raise InputError(f"x has {len(x)} sample; proxies compare samples, give at least 2")
     if bool((x == x[:1]).all()):
@@ -86,6 +94,15 @@ def check_batch(x: Tensor, y: Tensor | None) -> None:
         raise InputError(f"y must be class numbers of shape ({len(x)},), got {tuple(y.shape)}")
     if y is not None and (y.is_floating_point() or y.is_complex() or bool((y < 0).any())):
         raise InputError(f"y must be integer class numbers of 0 and more, got {y.dtype}; use y.long()")
+
+
+def _copied(net: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(net)
+    except Exception as error:
+        raise InputError(
+            f"the module cannot be copied ({' '.join(str(error).split())[:200]}); use seed=None"
+        ) from error
 
 
 def score(
@@ -121,9 +138,10 @@ def score(
     chosen = get_proxies(proxies)
     check_choice("bn", bn, BN_MODES)
     check_choice("output", output, KERNEL_OUTPUTS)
+    check_module(net)
     check_batch(x, y)
     if seed is not None:
-        net = initialise(copy.deepcopy(net), init, seed)
+        net = initialise(_copied(net), init, seed)
     signals = Signals(
         net,
         x,

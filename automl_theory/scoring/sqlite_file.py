@@ -12,8 +12,18 @@ from pathlib import Path
 from automl_theory.errors import StoreError
 
 APPLICATION_ID = 0x61746C73
+MAGIC = b"SQLite format 3\0"
 SCHEMA = 1
 BUSY_SECONDS = 60.0
+
+
+def is_database(path: Path) -> bool:
+    """Whether `path` is a file that begins as SQLite's do."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def check_header(path: Path) -> bool:
@@ -34,7 +44,7 @@ def check_header(path: Path) -> bool:
         raise StoreError(f"expected a readable store, but {path}: {error.strerror}; check its permissions") from error
     if not head:
         return False
-    if not head.startswith(b"SQLite format 3\0"):
+    if not head.startswith(MAGIC):
         raise StoreError(f"expected a score store, but {path} is no SQLite file; name another file, it was left alone")
     if len(head) < 100:
         raise StoreError(f"expected a whole score store, but {path} is cut off; restore a copy or name another file")

@@ -17,7 +17,7 @@ DESCRIBED = ("family", "direction", "unit", "formula")
 
 
 def score_table(
-    space: Space,
+    space: Space | None,
     architectures: Sequence[str],
     proxies: Sequence[Proxy],
     scores: pd.DataFrame,
@@ -28,12 +28,13 @@ def score_table(
     """The table of `architectures` from long `scores` (arch, seed, proxy, value, status) of their representatives.
 
     For each proxy: `<name>` the mean over seeds, `<name>_std` their standard deviation (NaN for one seed) and
-    `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value leaves
-    the mean NaN. `sizes` gives the size columns of a string where the space knows them; where it does not (None) they are
-    proxies like any other. The index is "arch"; `canonical` names the class's representative that was measured.
+    `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value
+    leaves the mean NaN. `sizes` gives the size columns of a string where the space knows them; where it does not (None)
+    they are proxies like any other. The index is "arch"; `canonical` names the class's representative that was measured
+    (without a space every architecture is its own).
     """
     index = pd.Index(list(architectures), name="arch", dtype="str")
-    canonical = [space.canonical(arch) for arch in architectures]
+    canonical = [arch if space is None else space.canonical(arch) for arch in architectures]
     wide = scores.set_index(["arch", "seed", "proxy"])
     values = wide["value"].unstack("proxy")
     statuses = wide["status"].unstack("proxy")

@@ -10,9 +10,9 @@ from automl_theory.analysis.ranking import rank
 from automl_theory.report.console import interval, print_ranking
 
 
-def printed(ranking: pd.DataFrame, width: int = 100) -> str:
+def printed(ranking: pd.DataFrame, width: int = 100, beside: pd.DataFrame | None = None) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    print_ranking(ranking, console)
+    print_ranking(ranking, console, beside=beside)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -25,7 +25,7 @@ def test_prints_every_proxy_the_ceiling_and_the_policy(scored: pd.DataFrame) -> 
         assert any(name in line for line in lines)
     row = next(line for line in lines if "turning_angle" in line)
     found = ranking.loc["turning_angle"]
-    assert f"{found['kendall']:.2f} [{found['kendall_low']:.2f}, {found['kendall_high']:.2f}]" in row
+    assert f"{found['kendall']:.2f} [{found['kendall_low']:.2f},{found['kendall_high']:.2f}]" in row
     assert "◇ params" in text
     assert lines.index(next(line for line in lines if "noise ceiling" in line)) > lines.index(row)
     flat = " ".join(text.split())
@@ -42,4 +42,25 @@ def test_markup_in_names_is_plain_text(scored: pd.DataFrame) -> None:
 def test_interval() -> None:
     assert interval(np.nan, np.nan, np.nan) == "–"
     assert interval(0.5, np.nan, np.nan) == "0.50"
-    assert interval(0.5, 0.4, 0.61) == "0.50 \\[0.40, 0.61]"
+    assert interval(0.5, 0.4, 0.61) == "0.50 \\[0.40,0.61]"
+
+
+def test_notes_are_letters_explained_below(scored: pd.DataFrame) -> None:
+    ranking = rank(scored, "test_loss", resamples=50)
+    text = printed(ranking, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    letters = {line[3:]: line[:1] for line in text.splitlines() if line[1:3] == "  "}
+    for name, row in ranking.iterrows():
+        shown = next(line for line in text.splitlines() if str(name) in line)
+        expected = [letters[part] for part in row["note"].split("; ") if part]
+        assert shown.split()[-len(expected) :] == expected or not expected
+
+
+def test_another_target_stands_beside_where_there_is_room(scored: pd.DataFrame) -> None:
+    ranking = rank(scored, "test_loss", resamples=0)
+    other = rank(scored, "test_loss_seed0", resamples=0)
+    wide, narrow = (printed(ranking, width, other) for width in (110, 80))
+    assert "τ test_loss_seed0" in wide
+    assert "τ test_loss_seed0" not in narrow
+    row = next(line for line in wide.splitlines() if "turning_angle" in line)
+    assert f" {other.loc['turning_angle', 'kendall']:.2f} " in row

@@ -1,0 +1,340 @@
+"""What the command line does when everything is right."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from fcntl import ioctl
+from io import StringIO
+from pathlib import Path
+from struct import pack
+from termios import TIOCSWINSZ
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import automl_theory as at
+from automl_theory.cli import PRESETS, main
+from automl_theory.proxies import REGISTRY, list_proxies
+from automl_theory.scoring.files import read_table
+from automl_theory.terminal import print_best, print_failures, print_proxies
+
+TINY = ["--n", "8", "--resolution", "8", "--channels", "4", "--cells-per-stage", "1", "--workers", "0"]
+NETWORK = {"channels": 4, "cells_per_stage": 1}
+SCORE = ["score", "nas_bench_201", *TINY]
+CELLS = at.space("nas_bench_201")
+PROGRAM = Path(sysconfig.get_path("scripts")) / "automl-theory"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert stop.value.code == 0, captured
+    return captured.out, captured.err
+
+
+def test_score_tells_where_everything_is_and_what_is_best(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = run(capsys, *SCORE, "--sample", 4, "--export", "new/t.parquet")
+    (store,) = Path("runs").glob("nas_bench_201-*.db")
+    lines = err.splitlines()
+    assert re.fullmatch(r"scoring nas_bench_201: 4/4 in \d+ s \([\d.]+/\w+\)", lines[-3])
+    assert lines[-2:] == ["table: new/t.parquet", f"store: {store} (4 architectures)"]
+    table = read_table("new/t.parquet")
+    for name in list_proxies():
+        if REGISTRY[name].core and REGISTRY[name].family != "size":
+            assert re.search(rf"^{name} +{REGISTRY[name].family} ", out, re.MULTILINE)
+    best = table["ntk_lambda_min"].idxmax()
+    assert best in out, "architectures are printed whole"
+    again, err = run(capsys, *SCORE, "--sample", 4)
+    assert again == out
+    assert err.splitlines() == [f"store: {store} (4 architectures)"]
+
+
+def test_the_export_has_graph_columns_and_says_how_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *SCORE, "--sample", 3, "--seeds", 2, "--export", "t.csv", "--store", "s.db")
+    table = read_table("t.csv")
+    plain = at.score_space(CELLS, sample=3, seeds=2, n=8, resolution=8, network=NETWORK)
+    assert table.index.tolist() == CELLS.sample(3, 0)
+    pd.testing.assert_frame_equal(table[plain.columns], plain, check_exact=True)
+    graphs = at.graph_metrics(CELLS, table.index)
+    pd.testing.assert_frame_equal(table[graphs.columns], graphs, check_exact=True)
+    assert table.attrs["seeds"] == [0, 1]
+    assert table.attrs["settings"]["bn"] == "frozen"
+    assert table.attrs["join"][0]["without_partner"] == 0
+    out, _ = run(capsys, "export", "s.db", "again.csv")
+    assert out == "table: again.csv (3 architectures)\n"
+    again = read_table("again.csv")
+    pd.testing.assert_frame_equal(again, table.sort_index(), check_exact=True)
+
+
+def test_every_option_reaches_the_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "--bn", "batch", "--output", "trace", "--biases", "--init", "he_fan_out", "--dtype", "float64",
+        "--data-seed", "3", "--in-channels", "1", "--data", "gaussian", "--sample-seed", "5", "--sample", "1",
+        "--strings", "--proxies", "ntk_trace,ntk_numerical_rank:tol=0.1",
+    ]  # fmt: skip
+    run(capsys, *SCORE, *arguments, "--export", "t.csv")
+    table = read_table("t.csv")
+    settings = table.attrs["settings"]
+    expected = {
+        "bn": "batch", "output": "trace", "biases": True, "init": "he_fan_out", "dtype": "float64", "data_seed": 3,
+        "n": 8, "resolution": 8, "in_channels": 1, "data": "gaussian", "space": "nas_bench_201",
+        "network": {**NETWORK, "in_channels": 1, "num_classes": 10},
+    }  # fmt: skip
+    assert {key: settings[key] for key in expected} == expected
+    assert table.index.tolist() == CELLS.sample(1, 5, canonical=False)
+    assert "ntk_numerical_rank:tol=0.1" in table.columns
+
+
+def test_presets_and_the_older_name_of_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert PRESETS == {
+        "canonical": {"channels": 16, "cells_per_stage": 5},
+        "reduced": {"channels": 16, "cells_per_stage": 1},
+    }
+    some = ["score", "nas_bench_201", "--proxies", "parameters", "--sample", "1", "--preset", "reduced", "--cells", "2"]
+    run(capsys, *some, "--store", "s.db", "--export", "t.csv")
+    assert read_table("t.csv").attrs["settings"]["network"]["cells_per_stage"] == 2
+    assert read_table("t.csv").attrs["settings"]["network"]["channels"] == 16
+
+
+def test_given_architectures_shards_and_merge(capsys: pytest.CaptureFixture[str]) -> None:
+    names = CELLS.sample(3, 1)
+    given = [part for name in names for part in ("--arch", name)]
+    common = [*SCORE, "--proxies", "naswot", *given]
+    run(capsys, *common, "--store", "whole.db", "--export", "whole.csv")
+    assert read_table("whole.csv").index.tolist() == names
+    for i in (1, 2):
+        run(capsys, *common, "--store", f"{i}.db", "--shard", f"{i}/2")
+    out, _ = run(capsys, "merge", "all.db", "1.db", "2.db")
+    assert out == "store: all.db (3 scores)\n"
+    for name in ("whole", "all"):
+        run(capsys, "export", f"{name}.db", f"{name}.parquet")
+    assert Path("all.parquet").read_bytes() == Path("whole.parquet").read_bytes()
+
+
+def test_a_store_under_any_name_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *SCORE, "--proxies", "naswot", "--sample", "2", "--store", "scores.sqlite")
+    run(capsys, "export", "scores.sqlite", "t.csv")
+    run(capsys, "export", "t.csv", "t.parquet")
+    pd.testing.assert_frame_equal(read_table("t.csv"), read_table("t.parquet"), check_exact=True)
+
+
+def test_score_rank_and_report_with_trained_results(capsys: pytest.CaptureFixture[str]) -> None:
+    trained = at.load_accuracy("digits").index[:6]
+    given = [part for name in trained for part in ("--arch", name)]
+    score = [*SCORE, *given, "--proxies", "parameters,naswot,ntk_trace,ntk_regression_error"]
+    ranked, _ = run(capsys, *score, "--store", "s.db", "--export", "t.csv", "--accuracy", "digits")
+    for wanted in ("naswot", "ntk_trace", "◇ parameters", "noise ceiling", "Target test_loss"):
+        assert wanted in ranked
+    assert run(capsys, "rank", "t.csv", "--accuracy", "digits")[0] == ranked
+    other, _ = run(capsys, "rank", "t.csv", "--accuracy", "digits", "--target", "test_accuracy")
+    assert "Target test_accuracy" in other
+    out, _ = run(capsys, "report", "s.db", "--accuracy", "digits", "--output", "new/r.html", "--title", "My <cells>")
+    assert out.endswith("report: new/r.html\n")
+    page = Path("new/r.html").read_text(encoding="utf-8")
+    assert "My &lt;cells&gt;" in page
+    out, _ = run(capsys, "report", "t.csv")
+    assert out == "report: report.html\n", "without trained results there is no ranking"
+
+
+def test_failures_are_counted_and_the_first_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = StringIO()
+    print_failures([(f"net{k}", 0, f"reason {k}") for k in range(5)], Console(file=stream, width=40))
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        "failed: 5 (score them again with --retry-failed)",
+        *(f"  net{k} seed 0: reason {k}" for k in range(3)),
+        "  and 2 more",
+    ]
+
+
+MODULE = """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+
+def attention():
+    return Attention()
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(64))
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(torch.tanh(x.mean(1).flatten(1) * self.scale))
+"""
+
+
+@pytest.fixture
+def _user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "user_module.py").write_text(MODULE)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("user_module", None)
+
+
+@pytest.mark.usefixtures("_user_module")
+def test_one_network_from_the_working_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    some = ["score", "--n", "8", "--resolution", "8", "--module", "user_module:net"]
+    out, err = run(capsys, *some, "--export", "one.csv")
+    assert err == "table: one.csv\n"
+    assert "user_module:net: n=8, bn=frozen, output=sum, biases=False, init=as given, float32, kernel by layers" in (
+        " ".join(out.split())
+    )
+    assert "data: digits of scikit-learn" in out
+    table = read_table("one.csv")
+    assert table.index.tolist() == ["user_module:net"]
+    assert table["parameters"].tolist() == [4 * 27 + 4 + 1440 + 10]
+    assert table.attrs["proxies"]["naswot"]["family"] == "expressivity"
+    for name in table.attrs["proxies"]:
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+    same, _ = run(capsys, *some)
+    assert same == out, "its own weights are kept"
+    seeded, _ = run(capsys, *some, "--seeds", "3", "--export", "three.csv")
+    assert " std " in seeded.splitlines()[0]
+    three = read_table("three.csv")
+    batch = at.load_batch("digits", 8, 0, size=8)
+    import user_module  # type: ignore[import-not-found]
+
+    values = [at.score(user_module.net, batch.x, batch.y, ["naswot"], seed=k)["naswot"] for k in range(3)]
+    assert three["naswot"].tolist() == [pytest.approx(sum(values) / 3)]
+    assert three["naswot_std"].tolist() == [pytest.approx(pd.Series(values).std())]
+    assert three.attrs["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("_user_module")
+def test_a_slower_way_is_said_without_a_warning_of_python(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = run(capsys, "score", "--n", "8", "--resolution", "8", "--module", "user_module:attention")
+    assert "kernel by functional" in " ".join(out.split())
+    assert all(line.startswith("automl-theory: note: ") for line in err.splitlines())
+
+
+def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "list", "spaces") == ("nas_bench_201  15625 architectures, 5260 classes of equal ones\n", "")
+    out, _ = run(capsys, "list", "proxies")
+    assert max(map(len, out.splitlines())) <= 80
+    for name, proxy in REGISTRY.items():
+        better = "larger" if proxy.direction == "maximize" else "smaller"
+        assert re.search(rf"^  {name} +{better} ", out, re.MULTILINE), "names stay whole at 80 columns"
+    sizes, _ = run(capsys, "list", "proxies", "--family", "size")
+    assert "parameters" in sizes
+    assert "naswot" not in sizes
+
+
+def test_formulas_are_folded_and_never_cut() -> None:
+    stream = StringIO()
+    print_proxies(list(REGISTRY.values()), Console(file=stream, width=72))
+    letters = "".join(stream.getvalue().split())
+    for proxy in REGISTRY.values():
+        assert "".join(proxy.formula.split()) in letters
+
+
+def test_the_best_of_each_proxy_by_hand() -> None:
+    archs = ["|a~0|+|b~0|c~1|", "x" * 90, "z"]
+    proxies: dict[str, dict[str, Any]] = {
+        "up": {"family": "expressivity", "direction": "maximize"},
+        "down": {"family": "convergence", "direction": "minimize"},
+        "tied": {"family": "convergence", "direction": "maximize"},
+        "none": {"family": "convergence", "direction": "maximize"},
+        "parameters": {"family": "size", "direction": "maximize"},
+    }
+    nan = float("nan")
+    values = {"up": [1, 3, 2], "down": [1, nan, 2], "tied": [5, 5, 5], "none": [nan] * 3, "parameters": [1, 2, 3]}
+    table = pd.DataFrame(values, index=pd.Index(archs, name="arch"))
+    table.attrs = {"proxies": proxies}
+    stream = StringIO()
+    print_best(table, Console(file=stream, width=80))
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert [line.split() for line in lines] == [
+        ["proxy", "aspect", "best", "value", "undefined", "best"],
+        ["up", "expressivity", "3", "0", "1"],
+        ["down", "convergence", "1", "1", "2"],
+        ["tied", "convergence", "5", "0", "2", "and", "2", "more"],
+        ["none", "convergence", "–", "3", "–"],
+        ["1", archs[1]],
+        ["2", archs[0]],
+    ]
+
+
+@pytest.mark.parametrize("command", ["", "score", "rank", "report", "export", "merge", "list"])
+def test_help_fits_80_columns_and_explains_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = run(capsys, *filter(None, [command]), "--help")
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 80
+    assert "Usage: automl-theory" in out
+    for line in out.splitlines():
+        assert not re.match(r"│ --\S+ +<\w+> +│$", line), "an option without a word about it"
+
+
+def test_version_and_the_bare_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (f"automl-theory {at.__version__}\n", "")
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    captured = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "Usage: automl-theory" in captured.out
+    assert captured.err == ""
+
+
+def test_options_are_named_as_in_python() -> None:
+    import inspect
+
+    from automl_theory.cli import score
+    from automl_theory.scoring.plan import Measurement
+
+    options = set(inspect.signature(score).parameters)
+    python = set(inspect.signature(at.score_space).parameters) | set(inspect.signature(Measurement).parameters)
+    python |= set(inspect.signature(CELLS.build).parameters)
+    ours = {"context", "space", "module", "arch", "preset", "export", "accuracy", "target"}
+    assert options - ours <= python
+
+
+def test_python_m_and_a_reader_that_leaves() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    command = f"{sys.executable} -m automl_theory list proxies | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.strip() == "size"
+    assert done.stderr == ""
+
+
+def test_the_bar_on_a_terminal_tells_rate_and_time_left() -> None:
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    del environment["COLUMNS"]
+    terminal, far = pty.openpty()
+    ioctl(far, TIOCSWINSZ, pack("HHHH", 30, 80, 0, 0))
+    command = [str(PROGRAM), *SCORE, "--sample", "30", "--store", "s.db"]
+    process = subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=environment)
+    os.close(far)
+    shown = b""
+    try:
+        while part := os.read(terminal, 65536):
+            shown += part
+    except OSError:  # Linux's way to say that the other end has closed.
+        pass
+    os.close(terminal)
+    assert process.wait(20) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    frames = [frame for frame in re.split(r"[\r\n]+", text) if frame]
+    bars = [frame for frame in frames if "━" in frame]
+    assert any("starting" in bar for bar in bars)
+    assert any(re.search(r"━ +\d+/30 [\d.]+/\w+, \d+ s left", bar) for bar in bars)
+    assert max(map(len, frames[: len(bars)])) <= 80
+    assert any(re.match(r"scoring nas_bench_201: 30/30 in \d+ s", frame) for frame in frames)

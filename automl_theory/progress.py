@@ -86,13 +86,9 @@ class ProgressLine:
     def _rest(self) -> str:
         finished, total, failed = self.state
         failures = f", {failed} failed" if failed else ""
-        if self._first is None:
+        if self._first is None or finished == self._first[0]:
             return "starting" + failures
-        since, now = self._first[1], time.monotonic()
-        fresh = finished - self._first[0]
-        rate = (
-            fresh / (now - since) if fresh and now > since else (finished - self.before) / max(now - self.start, 1e-9)
-        )
+        rate = (finished - self._first[0]) / max(time.monotonic() - self._first[1], 1e-9)
         return f"{speed(rate)}, {duration((total - finished) / rate)} left{failures}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -63,7 +63,7 @@ def main() -> None:
             at.score_space(
                 space, store=store, n=options.n, network=network, workers=options.workers, progress=progress, **what
             )
-            return time.perf_counter() - start, progress.state[0]
+            return time.perf_counter() - start, progress.state[0] - progress.before
 
     peak = convolution_peak(options.workers)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,8 +7,8 @@ For cells sampled with a seed, the canonical NAS-Bench-201 network and one batch
 - plain: forward in training mode and gradient of the summed logits, channels-last, no graph retained;
 - ntk: `empirical_ntk(net, x, bn="frozen")`, its float64 Gram included;
 - core: the instrumented pass and every core proxy;
-- published: TE-NAS's way, one backward pass a sample through the whole batch, then the Gram. Its passes are equal, so a few
-  are timed and scaled to n; on the first two cells all n are run too, and the ratio of the two is recorded.
+- published: TE-NAS's way, one backward pass a sample through the whole batch, then the Gram. Its passes are equal, so a
+  few are timed and scaled to n; on the first two cells all n are run too, and the ratio of the two is recorded.
 
 Peak memory is measured in fresh processes. Run it on an idle machine.
 """

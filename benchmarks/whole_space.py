@@ -2,10 +2,11 @@
 
     python benchmarks/whole_space.py [--preset canonical|reduced] [--n 32] [--workers 2] [--estimate-only]
 
-The estimate scores a seeded sample into a store of its own. The run goes to runs/whole_space_<preset>.db and resumes from
-it; only a run that did everything in one go counts as a measurement. The fraction of the convolution peak is the useful
-multiply-accumulates of forward, input-gradient and per-sample weight-gradient convolutions (3 per MAC and image) over the
-time, by the best rate that one 3×3 convolution of the network's own shapes reaches on all cores.
+The estimate scores a seeded sample into a store of its own; --estimate-only renews it and keeps the last run's figures.
+The run goes to runs/whole_space_<preset>.db and resumes from it; only a run that did everything in one go counts as a
+measurement. The fraction of the convolution peak is the useful multiply-accumulates of forward, input-gradient and
+per-sample weight-gradient convolutions (3 per MAC and image) over the time, by the best rate that one 3×3 convolution
+of the network's own shapes reaches on all cores.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def main() -> None:
         spent, scored = run(Path(folder) / "estimate.db", sample=options.sample)
     estimate = startup + (spent - startup) / (scored - options.workers) * len(classes)
     out = RESULTS / f"whole_space_{options.preset}.json"
+    before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     report = {
         "processor": processor(),
         "python": platform.python_version(),
@@ -96,6 +98,8 @@ def main() -> None:
             "seconds_a_class_and_worker": spent * options.workers / max(scored, 1),
             "fraction_of_convolution_peak": 3 * macs * options.n / spent / peak if scored == len(classes) else None,
         }
+    elif "run" in before:
+        report["run"] = before["run"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(out.read_text(encoding="utf-8"))

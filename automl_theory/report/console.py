@@ -15,9 +15,9 @@ _SHORT = {"generalization": "gen", "expressivity": "expr", "convergence": "conv"
 def print_ranking(ranking: pd.DataFrame, console: Console | None = None, *, beside: pd.DataFrame | None = None) -> None:
     """Print the table that `rank` returns: proxy, family, τ [interval], ρ [interval], n, notes; best on top.
 
-    Size baselines are marked with ◇, the noise ceiling closes the table, notes are letters explained below it, and a last
-    line says what was compared, on which rows, and what happened to undefined values. `beside` is a ranking against
-    another target, whose τ gets a column of its own where the terminal has at least 90 columns.
+    Size baselines are marked with ◇, the noise ceiling closes the table, notes are letters explained below it, and a
+    last line says what was compared, on which rows, and what happened to undefined values. `beside` is a ranking
+    against another target, whose τ gets a column of its own where the terminal has at least 90 columns.
     """
     console = console or Console()
     facts = ranking.attrs.get("ranking", {})

@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow lint types check benchmark clean
+.PHONY: help install demo test lint types check benchmark clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -24,11 +24,8 @@ demo: $(INSTALLED)  ## Score 300 NAS-Bench-201 cells, rank the proxies against t
 		--title 'NAS-Bench-201 on digits, before training' > /dev/null
 	@echo "open report.html in a browser"
 
-test: $(INSTALLED)  ## Run the tests (without the slow ones) on all cores
-	$(BIN)/python -m pytest -n auto -m 'not slow'
-
-slow: $(INSTALLED)  ## Run the slow tests
-	$(BIN)/python -m pytest -m slow
+test: $(INSTALLED)  ## Run the tests on all cores
+	$(BIN)/python -m pytest -n auto
 
 lint: $(INSTALLED)  ## Check style and formatting
 	$(BIN)/ruff check .

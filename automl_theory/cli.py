@@ -299,19 +299,14 @@ def _joined(table: pd.DataFrame, trained: pd.DataFrame) -> pd.DataFrame:
     return join(table, trained)
 
 
-def _ranked(table: pd.DataFrame, target: str) -> pd.DataFrame:
-    from automl_theory.analysis.ranking import rank
-
-    noise = (f"{target}_seed0", f"{target}_seed1")
-    return rank(table, target, noise=noise if set(noise) <= set(table.columns) else None)
-
-
 def _print_ranking(table: pd.DataFrame, target: str) -> pd.DataFrame:
+    from automl_theory.analysis.ranking import rank
     from automl_theory.report.console import print_ranking
 
-    ranking = _ranked(table, target)
-    others = [other for other in ("test_accuracy", "test_loss") if other in table.columns and other != target]
-    print_ranking(ranking, beside=_ranked(table, others[0]) if others else None)
+    ranking = rank(table, target)
+    numbers = table.select_dtypes("number").columns
+    others = [other for other in ("test_accuracy", "test_loss") if other in numbers and other != target]
+    print_ranking(ranking, beside=rank(table, others[0], resamples=0) if others else None)
     return ranking
 
 

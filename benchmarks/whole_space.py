@@ -98,7 +98,7 @@ def main() -> None:
             "seconds_a_class_and_worker": spent * options.workers / max(scored, 1),
             "fraction_of_convolution_peak": 3 * macs * options.n / spent / peak if scored == len(classes) else None,
         }
-    elif "run" in before:
+    if "run" in before and not report.get("run", {}).get("in_one_go"):
         report["run"] = before["run"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -98,7 +98,7 @@ def rank(
     seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Rank the proxies of score table `df` by |Kendall τ-b| with column `target`: one row a proxy, best first.
+    """Rank the proxies of score table `df` by Kendall τ-b with column `target`: one row a proxy, best first, wrong way last.
 
     Arguments:
         df: a score table, one row an architecture, with the target joined to it.
@@ -108,8 +108,8 @@ def rank(
             "error" or "epochs" minimised; any other name needs it.
         proxies: columns to rank, by default all of `df.attrs["proxies"]`. A numeric column not described there
             (a graph metric) is taken as larger = better. Columns of the size family are always added, as baselines.
-        noise: two columns with the target under two training seeds; their agreement is the noise ceiling. It is the
-            agreement of one seed with one seed: against the mean over k seeds a perfect proxy can go higher.
+        noise: two columns with the target under two training seeds, by default `<target>_seed0` and `<target>_seed1`
+            where the table has them; their agreement is the noise ceiling. It is the agreement of one seed with one seed: against the mean over k seeds a perfect proxy can go higher.
         undefined: what happens to rows where a proxy has no value (disconnected, no parameters, …): "drop" leaves
             them out of that proxy's n; "worst" ranks them below every value (tied with its worst infinity). A search
             has to do the latter, and it flatters a proxy where such architectures train badly.
@@ -130,6 +130,9 @@ def rank(
     direction is neither given nor told by its name, and on options out of range.
     """
     _check_options(undefined, resamples, level)
+    two_seeds = (f"{target}_seed0", f"{target}_seed1")
+    if noise is None and set(two_seeds) <= set(df.columns):
+        noise = two_seeds
     has_target = ~np.isnan(values(df, target, "target"))
     direction = told_direction(target, target_direction)
     table = df.loc[has_target]
@@ -178,7 +181,7 @@ def rank(
             }
         )
     ranking = pd.DataFrame(rows).set_index("proxy")
-    best_first = np.argsort(-ranking["kendall"].abs().fillna(-1.0).to_numpy(), kind="stable")
+    best_first = np.argsort(-ranking["kendall"].fillna(-2.0).to_numpy(), kind="stable")
     ranking = ranking.iloc[best_first]
     ranking.attrs = {
         "ranking": {

@@ -52,13 +52,16 @@ class Codes:
             layer = known[2]
         else:
             code = flatten_samples(output.detach()).sign()
-            code = code if code.dtype in (torch.float32, torch.float64) else code.float()
             layer = torch.zeros(self.n, self.n, dtype=torch.float64, device=code.device)
             for block in code.split(_EXACT, dim=1):
                 layer += gram(block)
             self._seen[id(source)] = (source, source._version, layer)
         self.units += output[0].numel()
         self._gram = self._gram.to(layer.device) + layer
+
+    def forget(self) -> None:
+        """Let go of the activations that were kept to recognise a source seen before; the counts stay."""
+        self._seen.clear()
 
     def hamming(self) -> NDArray[np.float64]:
         """(n, n) exact Hamming distances between the samples' codes."""

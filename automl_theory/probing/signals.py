@@ -101,6 +101,8 @@ class Signals:
         codes = Codes(self.n) if want_codes else None
         with Instrument(self.bn, [self.n], codes=codes, gradients=gradients) as instrument:
             out = call(self.net, self.x)
+        if codes is not None:
+            codes.forget()
         self._codes = codes
         self._features = instrument.features.detach() if instrument.features is not None else None
         self.logits = out.detach()
@@ -205,4 +207,5 @@ class Signals:
         instrument = Instrument("frozen", [len(x)], codes=codes, statistics=statistics)
         with untouched(self.net), torch.no_grad(), instrument:
             call(self.net, channels_last(x))
+        codes.forget()
         return codes

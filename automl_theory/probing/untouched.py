@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from automl_theory.probing.allocator import keep_freed_memory
+from automl_theory.probing.precision import full_precision
 
 _NO_HOOKS = "it checkpoints its activations (saved-tensor hooks), which a pass cannot follow; switch that off"
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
@@ -25,8 +26,8 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     (CPU and CUDA), numpy and Python. No hook is ever registered on the module. Out of reach: a module that writes into
     its own parameters, or into lists and dicts that it holds.
 
-    Autocast and inference mode are off inside. A module that checkpoints its activations fails with a message: it would
-    compute them anew outside of the pass.
+    Autocast, inference mode and TF32 are off inside (see `precision`). A module that checkpoints its activations fails
+    with a message: it would compute them anew outside of the pass.
     """
     keep_freed_memory()
     modules = [(m, dict(m.__dict__), [dict(m.__dict__[name]) for name in _REGISTRIES]) for m in net.modules()]
@@ -40,6 +41,7 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
+            full_precision(),
             torch.autograd.graph.disable_saved_tensors_hooks(_NO_HOOKS),
             torch.autocast("cpu", enabled=False),
             torch.autocast("cuda", enabled=False) if cuda else nullcontext(),

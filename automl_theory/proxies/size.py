@@ -44,7 +44,7 @@ def relu_units(signals: Signals) -> Value:
 def trainable_layers(signals: Signals) -> Value:
     """Number of convolution and linear layers, dead ones included.
 
-    Source: reaches Kendall τ of about 0.63 on NAS-Bench-201's CIFAR-10, which few proxies beat.
+    In a space of one width it is nearly the parameter count without the weight that 3×3 kernels have there.
     """
     return signals.size["trainable_layers"], "ok"
 

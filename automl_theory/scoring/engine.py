@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import fields, replace
+from itertools import product
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +52,9 @@ def score_space(
     """Score architectures of a space; equal architectures are scored once and share their row's values.
 
     Args:
-        space_or_name: a name of `list_spaces()`, a space, or what `space` makes one from.
+        space_or_name: a name of `list_spaces()`, or a space. The networks of a `ModuleSpace` are initialised anew by
+            `init` under each seed (`at.score` takes a module as it is); give it a name of its own, and another when
+            its factories change, since a store knows them by space and architecture name.
         proxies: "core", "full", a name, or a list of names; see `list_proxies`.
         data: "digits", "gaussian", a CIFAR folder, an .npz file or (x, y); see `load_batch`.
         architectures: strings of the space; or `sample`: how many to draw by `sample_seed`, of classes or (with
@@ -65,7 +68,7 @@ def score_space(
             None as many as there are cores to use. threads: torch threads of each.
         shard: "i/n" scores the i-th of n parts; `automl-theory merge` unites their stores.
         allow_mismatch: resume although versions or machine differ (recorded).
-        retry_failed: score again what failed before.
+        retry_failed: score again what failed before, as far as it is asked for here.
         progress: a function called with (finished, total, failed) at the start and after every architecture and seed,
             those of an earlier run counted as finished; or True or False: a progress line on stderr or none; or None:
             one on a terminal or in a notebook, if it takes over two seconds.
@@ -101,7 +104,7 @@ def score_space(
         path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
         kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
         if retry_failed:
-            kept.retry_failed()
+            kept.retry_failed(product(shared, weights, [proxy.key for proxy in asked]))
         tasks = _missing(kept, shared, weights, asked)
         before = len(shared) * len(weights) - len(tasks)
         told = stack.enter_context(reporting(progress, f"scoring {where.name}"))
@@ -153,7 +156,7 @@ def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any
     settings = {**{name: value for name, value in from_data.items() if name in takes}, **measured.network}
     flexible = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     for name in settings:
-        if name not in takes and not flexible:
+        if name in ("arch", "seed", "init") or (name not in takes and not flexible):
             raise InputError(f"space {where.name!r} has no network setting {name!r}.{suggest(name, takes)}")
     return settings
 

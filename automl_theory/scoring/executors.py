@@ -227,12 +227,16 @@ class _Pool:
         return Outcome(job.task, content if kind == "done" else None, None if kind == "done" else content, job.attempts)
 
     def bury(self, worker: _Worker, job: _Job) -> Outcome | None:
-        """Deal with a dead worker: its job is tried again once, then given up."""
+        """Deal with a dead worker: its job is tried again once, then given up.
+
+        A worker that dies before its first task while none is at work means that none can start: that ends the run.
+        """
         worker.process.join(5)
         code = worker.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         how += " (out of memory?)" if code == -signal.SIGKILL else ""
-        ready = worker.ready
+        others_work = any(other.ready for other in self.workers if other is not worker)
+        ready = worker.ready or others_work
         self.remove(worker)
         if not ready:
             self.failed_starts += 1

@@ -107,8 +107,10 @@ def _row(name: str, runs: list[Scores], proxies: list[Proxy], seeds: Sequence[in
     columns: dict[str, list[Any]] = {"canonical": [name]}
     for proxy in proxies:
         values = np.array([run[proxy.name] for run in runs])
+        with np.errstate(invalid="ignore"):
+            std = values.std(ddof=1) if len(runs) > 1 else np.nan
         columns[proxy.name] = [values.mean()]
-        columns[f"{proxy.name}_std"] = [values.std(ddof=1) if len(runs) > 1 else np.nan]
+        columns[f"{proxy.name}_std"] = [std]
         columns[f"{proxy.name}_status"] = [max((run.status[proxy.name] for run in runs), key=SEVERITY.index)]
     row = pd.DataFrame(columns, index=pd.Index([name], name="arch", dtype="str"))
     described = {proxy.name: {field: getattr(proxy, field) for field in DESCRIBED} for proxy in proxies}

@@ -164,6 +164,8 @@ def usable_memory() -> float:
         limit = (group / "memory.max").read_text(encoding="utf-8").strip()
         if limit != "max":
             used = int((group / "memory.current").read_text(encoding="utf-8"))
+            counts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+            used -= int(counts.get("inactive_file", 0))
             free = min(free, max(0, int(limit) - used))
     except (OSError, ValueError, StopIteration):
         pass

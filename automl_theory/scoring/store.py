@@ -40,7 +40,12 @@ _TABLES = (
 )
 _UPSERT = """INSERT INTO score VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed, proxy) DO UPDATE
     SET value = excluded.value, status = excluded.status WHERE excluded.status <> 'failed' OR score.status = 'failed'"""
-_RUN = "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?)"
+_RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDATE SET
+    seconds = run.seconds + excluded.seconds, finished_at = excluded.finished_at,
+    detail = CASE WHEN run.detail IN ('', excluded.detail) THEN excluded.detail
+                  WHEN excluded.detail = '' THEN run.detail ELSE run.detail || '; ' || excluded.detail END"""
+_MERGED_RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDATE SET
+    seconds = excluded.seconds, detail = excluded.detail, finished_at = excluded.finished_at WHERE excluded.detail = ''"""
 
 _CHANGE = """INSERT INTO environment_change SELECT ?, ?, ?, ? WHERE NOT EXISTS
     (SELECT 1 FROM environment_change WHERE opened_at IS ? AND key IS ? AND old IS ? AND new IS ?)"""
@@ -194,10 +199,17 @@ class ScoreStore:
             self._db.executemany(_UPSERT, rows)
             self._db.execute(_RUN, (arch, int(seed), float(seconds), detail, _now()))
 
-    def retry_failed(self) -> int:
-        """Delete the rows of status `failed`, so that they count as missing again; returns how many."""
+    def retry_failed(self, wanted: Iterable[tuple[str, int, str]]) -> int:
+        """Delete those of the (arch, seed, proxy) rows `wanted` whose status is `failed`; returns how many.
+
+        They count as missing then, and the record of why goes with them.
+        """
+        rows = list(wanted)
         with self._transaction("write"):
-            return self._db.execute("DELETE FROM score WHERE status = 'failed'").rowcount
+            delete = "DELETE FROM score WHERE arch = ? AND seed = ? AND proxy = ? AND status = 'failed'"
+            gone = self._db.executemany(delete, rows).rowcount
+            self._db.executemany("UPDATE run SET detail = '' WHERE arch = ? AND seed = ?", {row[:2] for row in rows})
+        return gone
 
     def read(self) -> pd.DataFrame:
         """Return the scores: arch, seed, proxy, value (float64), status, sorted by the first three, whatever the order
@@ -278,7 +290,7 @@ def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *
                     )
             with store._transaction("write"):
                 store._db.executemany(_UPSERT, scores)
-                store._db.executemany(_RUN.replace("REPLACE", "IGNORE"), runs)
+                store._db.executemany(_MERGED_RUN, runs)
                 store._db.executemany(_CHANGE, [row + row for row in changes])
     with ScoreStore.existing(target) as store:
         return int(store._rows("SELECT count(*) FROM score")[0][0])

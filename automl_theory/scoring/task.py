@@ -58,7 +58,7 @@ def score_task(task: Task) -> Result:
     signals = collect(arch, seed, proxies)
     scores, reasons = evaluate(signals, proxies)
     detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    if signals.kernel_method.startswith("functional"):
+    if " (" in signals.kernel_method:
         detail = "; ".join(filter(None, [detail, f"kernel: {signals.kernel_method}"]))
     keyed = {proxy.key: scores[proxy.name] for proxy in proxies}
     return Result(keyed, time.perf_counter() - start, detail)

@@ -303,7 +303,10 @@ DEGENERATE = {
     ),
     "a constant kernel": (
         lambda: signals(
-            zoo.Net(lambda net, x: x.flatten(1) + net.p, p=nn.Parameter(torch.zeros(192).double())), arch=None
+            zoo.Net(lambda net, x: x.flatten(1) + net.p * 0.7, p=nn.Parameter(torch.zeros(192).double())),
+            inputs(6),
+            y=labels(6),
+            arch=None,
         ),
         {
             "ntk_alignment": (NAN, "the kernel is the same for every pair of samples"),

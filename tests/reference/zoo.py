@@ -225,6 +225,15 @@ def bn_1d(**choices: object) -> nn.Module:
     return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, **choices), nn.ReLU(), nn.Linear(5, 3))
 
 
+FOREIGN = torch.linspace(0.5, 1.5, 6).requires_grad_()
+DERIVED = FOREIGN * 2
+
+
+def with_buffer(net: nn.Module, name: str, rows: int) -> nn.Module:
+    net.register_buffer(name, torch.linspace(-1, 2, rows * 6).view(rows, 6).sin())
+    return net
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], Input, str]] = {
     # convolutions
     "conv": (lambda: conv(3), images, "layers"),
@@ -303,6 +312,17 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Input, str]] = {
     # parameters in unusual places
     "called_twice_and_dead": (Dense, images, "layers"),
     "tied": (tied, images, "layers"),
+    "linear_twice": (
+        lambda: linears(lambda net, x: net.b(net.c(torch.tanh(net.c(net.a(x))))), c=nn.Linear(5, 5)),
+        vectors,
+        "layers",
+    ),
+    "squeezed": (lambda: linears(lambda net, x: net.b(net.a(x)).squeeze()), vectors, "layers"),
+    "squeezed_with_parameter": (
+        lambda: linears(lambda net, x: (net.b(net.a(x)) * net.scale).squeeze(), scale=nn.Parameter(torch.ones(3))),
+        vectors,
+        "coupled",
+    ),
     "tied_linear": (
         lambda: linears(lambda net, x: F.linear(torch.relu(net.a(x)), net.a.weight[:, :5] * 1.0)),
         vectors,
@@ -329,6 +349,30 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Input, str]] = {
         ),
         vectors,
         "coupled",
+    ),
+    "layer_on_a_constant": (
+        lambda: with_buffer(
+            linears(lambda net, x: net.b(torch.tanh(net.a(x) + net.c(net.token))), c=nn.Linear(6, 5)), "token", 1
+        ),
+        vectors,
+        "functional",
+    ),
+    "generated_weight": (
+        lambda: with_buffer(
+            linears(lambda net, x: F.linear(torch.tanh(net.a(x)), net.c(net.basis)), c=nn.Linear(6, 5)), "basis", 4
+        ),
+        vectors,
+        "functional",
+    ),
+    "other_tensor_with_gradients": (
+        lambda: linears(lambda net, x: net.b(net.a(x)) + net.c(x * FOREIGN.to(x.dtype)), c=nn.Linear(6, 3)),
+        vectors,
+        "functional",
+    ),
+    "derived_tensor_with_gradients": (
+        lambda: linears(lambda net, x: net.b(torch.tanh(net.a(x * DERIVED.to(x.dtype))))),
+        vectors,
+        "functional",
     ),
     "part_frozen": (part_frozen, vectors, "layers"),
     "weight_norm": (
@@ -439,6 +483,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Input, str]] = {
         vectors,
         "coupled",
     ),
+    "distances_of_samples": (lambda: linears(lambda net, x: (lambda h: F.linear(h, h))(net.a(x))), vectors, "coupled"),
     "rows_in_a_list": (lambda: linears(_list_of_rows), vectors, "coupled"),
     "batch_size_built_in": (
         lambda: Net(

@@ -85,7 +85,8 @@ def test_done_missing_and_failed(tmp_path: Path) -> None:
         store.write("a", 0, {"p": (None, "failed"), "q": (2.0, "ok")}, 1)
         assert store.read().value.tolist() == [1.0, 2.0, 1.0]
         store.write("a", 0, {"p": (9.0, "rank_deficient"), "r": (None, "failed")}, 1)
-        assert store.retry_failed() == 1
+        assert store.retry_failed([("a", 0, "p"), ("a", 1, "p")]) == 0
+        assert store.retry_failed([("a", 0, "p"), ("a", 0, "r")]) == 1
         assert store.missing("a", 0, ["p", "r"]) == ["r"]
         assert store.read().value.tolist() == [9.0, 2.0, 1.0]
         with pytest.raises(InputError, match="at least one proxy"):

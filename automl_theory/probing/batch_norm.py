@@ -22,6 +22,23 @@ Statistics = list[tuple[Tensor, Tensor]]
 BN_MODES: tuple[BnMode, ...] = ("batch", "frozen", "running")
 
 
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance of each channel of x (m, C, …), (C,) each, in x's precision but not less than float32.
+
+    Per sample first, then over samples in float64: torch's own channels-last kernel on a CPU adds up all m·h·w float32
+    numbers of a channel one after the other, and its statistics are wrong from the fifth digit on. That is enough to
+    turn ReLUs over and to change the tangent kernel of a deep network by per cents.
+    """
+    positions = tuple(range(2, x.ndim))
+
+    def over_all(values: Tensor) -> Tensor:
+        return (values.mean(positions) if positions else values).double().mean(0)
+
+    kept = torch.promote_types(x.dtype, torch.float32)
+    mean = over_all(x).to(kept)
+    return mean, over_all((x - per_channel(mean, x)).square()).to(kept)
+
+
 class _Frozen(torch.autograd.Function):
     """Batch-normalise x (m, C, …) by its own statistics, whose gradient is taken as zero; returns y, μ, 1/√(v + ε)."""
 
@@ -29,7 +46,9 @@ class _Frozen(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y, mean, inverse = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        mean, var = moments(x)
+        y = torch.native_batch_norm(x, weight, bias, mean, var, False, 0.0, eps)[0]
+        inverse = (var + eps).rsqrt()
         ctx.scale = inverse if weight is None else inverse * weight
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
@@ -37,6 +56,27 @@ class _Frozen(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         return grads[0] * per_channel(ctx.scale, grads[0]), None, None, None
+
+
+class _Coupled(torch.autograd.Function):
+    """Batch-normalise x (m, C, …) by its own statistics, differentiated through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        mean, var = moments(x)
+        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
+        ctx.eps = eps
+        return torch.native_batch_norm(x, weight, bias, mean, var, False, 0.0, eps)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, weight, mean, inverse = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:3]
+        found = torch.ops.aten.native_batch_norm_backward(
+            grads[0], x, weight, None, None, mean, inverse, True, ctx.eps, wanted
+        )
+        for_x, for_weight, for_bias = (g if want else None for g, want in zip(found, wanted, strict=True))
+        return for_x, for_weight, for_bias, None
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
@@ -76,13 +116,15 @@ def normalise(
         return y, [(mean.clone(), (var + eps).rsqrt())] * len(sizes)
     parts = x.split(sizes) if len(sizes) > 1 else (x,)
     if mode == "batch":
-        return _joined([torch.batch_norm(part, weight, bias, None, None, True, 0.0, eps, True) for part in parts]), []
+        coupled = [_Coupled.apply(part, weight, bias, eps) for part in parts]  # type: ignore[no-untyped-call]
+        return _joined(coupled), []
     learns = any(p is not None and p.requires_grad for p in (weight, bias))
     outputs, constants = [], []
     for part in parts:
         if learns:
             with torch.no_grad():
-                _, mean, inverse = torch.native_batch_norm(part, None, None, None, None, True, 0.0, eps)
+                mean, var = moments(part)
+                inverse = (var + eps).rsqrt()
             y = affine(part, mean, inverse, weight, bias)
         else:
             y, mean, inverse = _Frozen.apply(part, weight, bias, eps)  # type: ignore[no-untyped-call]

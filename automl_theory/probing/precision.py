@@ -1,7 +1,8 @@
 """Products of float32 numbers in float32, whatever shortcuts are switched on.
 
-TF32 carries 10 bits of 23 and is on for convolutions on recent GPUs unless switched off; `torch.set_float32_matmul_precision`
-allows it, or bfloat16, elsewhere too, on some CPUs as well. A spectrum cannot bear that.
+TF32 carries 10 bits of 23 and is on for convolutions on recent GPUs unless switched off;
+`torch.set_float32_matmul_precision` allows it, or bfloat16, elsewhere too, on some CPUs as well. A spectrum cannot bear
+that.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def rank(
     seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Rank the proxies of score table `df` by Kendall τ-b with column `target`: one row a proxy, best first, wrong way last.
+    """Rank the proxies of score table `df` by Kendall τ-b with column `target`: one row a proxy, best first.
 
     Arguments:
         df: a score table, one row an architecture, with the target joined to it.
@@ -109,7 +109,8 @@ def rank(
         proxies: columns to rank, by default all of `df.attrs["proxies"]`. A numeric column not described there
             (a graph metric) is taken as larger = better. Columns of the size family are always added, as baselines.
         noise: two columns with the target under two training seeds, by default `<target>_seed0` and `<target>_seed1`
-            where the table has them; their agreement is the noise ceiling. It is the agreement of one seed with one seed: against the mean over k seeds a perfect proxy can go higher.
+            where the table has them; their agreement is the noise ceiling. It is that of one seed with one seed:
+            against the mean over k seeds a perfect proxy can go higher.
         undefined: what happens to rows where a proxy has no value (disconnected, no parameters, …): "drop" leaves
             them out of that proxy's n; "worst" ranks them below every value (tied with its worst infinity). A search
             has to do the latter, and it flatters a proxy where such architectures train badly.

@@ -45,7 +45,8 @@ _RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDA
     detail = CASE WHEN run.detail IN ('', excluded.detail) THEN excluded.detail
                   WHEN excluded.detail = '' THEN run.detail ELSE run.detail || '; ' || excluded.detail END"""
 _MERGED_RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDATE SET
-    seconds = excluded.seconds, detail = excluded.detail, finished_at = excluded.finished_at WHERE excluded.detail = ''"""
+    seconds = excluded.seconds, detail = excluded.detail, finished_at = excluded.finished_at
+    WHERE excluded.detail = ''"""
 
 _CHANGE = """INSERT INTO environment_change SELECT ?, ?, ?, ? WHERE NOT EXISTS
     (SELECT 1 FROM environment_change WHERE opened_at IS ? AND key IS ? AND old IS ? AND new IS ?)"""

@@ -110,4 +110,6 @@ def test_ranking_figure(scored: pd.DataFrame) -> None:
     assert figure.layout.yaxis.categoryarray[-1] == ranking.index[0]
     bare = draw_ranking(rank(scored, "test_loss", proxies=["turning_angle"], resamples=0))
     assert bare.data[0].error_x.array[0] == 0
-    assert len(bare.layout.shapes) == 1
+    assert len(bare.layout.shapes) == 2
+    plain = scored.drop(columns=["test_loss_seed0", "test_loss_seed1"])
+    assert len(draw_ranking(rank(plain, "test_loss", proxies=["turning_angle"], resamples=0)).layout.shapes) == 1

@@ -36,7 +36,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
     kept = torch.promote_types(x.dtype, torch.float32)
     mean = over_all(x).to(kept)
-    return mean, over_all((x - per_channel(mean, x)).square()).to(kept)
+    return mean, over_all((x - per_channel(mean, x)).square_()).to(kept)
 
 
 class _Frozen(torch.autograd.Function):

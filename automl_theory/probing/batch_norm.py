@@ -32,7 +32,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     positions = tuple(range(2, x.ndim))
 
     def over_all(values: Tensor) -> Tensor:
-        return (values.mean(positions) if positions else values).double().mean(0)
+        return (values.mean(positions) if positions else values).mean(0, dtype=torch.float64)
 
     kept = torch.promote_types(x.dtype, torch.float32)
     mean = over_all(x).to(kept)

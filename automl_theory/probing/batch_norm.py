@@ -40,22 +40,26 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Frozen(torch.autograd.Function):
-    """Batch-normalise x (m, C, …) by its own statistics, whose gradient is taken as zero; returns y, μ, 1/√(v + ε)."""
+    """Batch-normalise x (m, C, …) by its own statistics, whose gradient is taken as zero; returns y, μ, 1/√(v + ε).
+
+    `folded`: the backward pass hands the gradient on as it is; the layer before multiplies by γ/√(v + ε).
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, folded: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, var = moments(x)
         y = torch.native_batch_norm(x, weight, bias, mean, var, False, 0.0, eps)[0]
         inverse = (var + eps).rsqrt()
-        ctx.scale = inverse if weight is None else inverse * weight
+        ctx.scale = None if folded else inverse if weight is None else inverse * weight
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        return grads[0] * per_channel(ctx.scale, grads[0]), None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        grad = grads[0] if ctx.scale is None else grads[0] * per_channel(ctx.scale, grads[0])
+        return grad, None, None, None, None
 
 
 class _Coupled(torch.autograd.Function):
@@ -100,11 +104,13 @@ def normalise(
     eps: float,
     mode: BnMode,
     sizes: tuple[int, ...],
+    folded: bool = False,
 ) -> tuple[Tensor, Statistics]:
     """BatchNorm of x (m, C, …) in `mode`; never updates the `running` (mean, variance).
 
     `sizes` splits the samples into groups, each normalised by its own statistics (two batches in one pass). Returns y
-    and the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there).
+    and the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there). `folded`
+    (``frozen`` only, with constant γ, β): the gradient of x is not multiplied by γ/√(v + ε), see `folding`.
     """
     if mode == "running":
         mean, var = running
@@ -127,7 +133,7 @@ def normalise(
                 inverse = (var + eps).rsqrt()
             y = affine(part, mean, inverse, weight, bias)
         else:
-            y, mean, inverse = _Frozen.apply(part, weight, bias, eps)  # type: ignore[no-untyped-call]
+            y, mean, inverse = _Frozen.apply(part, weight, bias, eps, folded)  # type: ignore[no-untyped-call]
         outputs.append(y)
         constants.append((mean, inverse))
     return _joined(outputs), constants

@@ -9,6 +9,8 @@ one, a layer called without gradients) is reported as `Unsupported`; the caller 
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from automl_theory.probing import batch_norm, sample_wise
 from automl_theory.probing.activations import Collector
 from automl_theory.probing.batch_norm import BnMode
+from automl_theory.probing.folding import Fold, Norm, convolve
 from automl_theory.probing.layer_gradients import (
     LayerGradients,
     Unsupported,
@@ -29,10 +32,12 @@ from automl_theory.probing.layer_gradients import (
     norm_gradients,
     sum_positions,
 )
+from automl_theory.probing.sharing import Rectified
 
 Handler = Callable[..., Any]
 
 _RECTIFIERS = (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_, F.relu6, F.leaky_relu)
+_SHAREABLE = (F.relu, torch.relu, Tensor.relu)
 
 
 class Instrument(TorchFunctionMode):
@@ -62,6 +67,8 @@ class Instrument(TorchFunctionMode):
         self.recorded: list[tuple[Tensor, Tensor]] = []
         self.features: Tensor | None = None
         self._batch_norms = 0
+        self._rectified = Rectified()
+        self._folds: dict[int, Fold] = {}
         self._handlers = self._table()
 
     def _table(self) -> dict[Any, Handler]:
@@ -69,8 +76,9 @@ class Instrument(TorchFunctionMode):
         mine = Instrument
         table: dict[Any, Handler] = {F.batch_norm: mine._batch_norm, torch.batch_norm: mine._raw_batch_norm}
         table |= {F.linear: mine._linear, Tensor.view: mine._view, Tensor.view_as: mine._view_as}
+        watched = _RECTIFIERS if self.codes is not None else _SHAREABLE if self.gradients is not None else ()
+        table |= {f: partial(mine._rectifier, function=f) for f in watched}
         if self.codes is not None:
-            table |= {f: partial(mine._rectifier, function=f) for f in _RECTIFIERS}
             table[F.hardtanh] = mine._hardtanh
         if self.gradients is not None:
             for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
@@ -92,6 +100,13 @@ class Instrument(TorchFunctionMode):
             self._check(func, args, kwargs, result)
         return result
 
+    def __exit__(self, *failure: Any) -> None:
+        """Leave the pass; refuse it if a tensor that was handed out twice was written into."""
+        super().__exit__(*failure)  # type: ignore[no-untyped-call]
+        self._folds.clear()
+        if not self._rectified.untouched() and failure[0] is None:
+            raise Unsupported("the output of a ReLU is changed in place, and its input rectified again")
+
     def _check(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         assert self.gradients is not None
         if result is None or any(True for _ in sample_wise.tensors((result,))):
@@ -108,6 +123,9 @@ class Instrument(TorchFunctionMode):
             raise Unsupported(f"a counted parameter of shape {tuple(operand.shape)} is used by {_name(func)}")
         if operand.requires_grad and operand.is_leaf:
             raise Unsupported(f"{_name(func)} reads a tensor that requires gradients and is no parameter")
+        fold = self._fold_of(operand)
+        if fold is not None:
+            fold.close()
 
     # Views ------------------------------------------------------------------------------------------------------
 
@@ -170,20 +188,35 @@ class Instrument(TorchFunctionMode):
         named = isinstance(padding, str)
         pad = _named_padding(padding, weight.shape[2:], spread) if named else _tuple(padding, rank)
         shaped = weight.detach()
-        out: Tensor = function(input, shaped, _detached(bias), steps, pad, spread, groups)
-        out = gradients.watch(out, weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
+        fold = Fold()
+        if counts_weight and bias is None and self._may_fold(input, weight):
+            out = convolve(input, shaped, (steps, pad, spread), groups, fold)
+            out = gradients.watch(out, weight)
+            fold.output = weakref.ref(out)
+            self._folds[id(out)] = fold
+        else:
+            out = function(input, shaped, _detached(bias), steps, pad, spread, groups)
+            out = gradients.watch(out, weight, bias)
         if counts_weight or counts_bias:
 
             def read(inputs: Tensor, grad: Tensor) -> None:
                 if counts_weight:
-                    rows = conv_weight_gradients(inputs, grad, shaped, steps, pad, spread, groups)
-                    gradients.add(weight, rows)
+                    rows = conv_weight_gradients(inputs, grad, shaped, steps, pad, spread, groups, gradients.contiguous)
+                    gradients.add(weight, fold.finish(gradients, rows, grad, shaped))
                 if counts_bias and bias is not None:
                     gradients.add(bias, sum_positions(grad))
 
             gradients.listen(out, input, read)
         return out
+
+    def _may_fold(self, input: Tensor, weight: Tensor) -> bool:
+        """Whether a BatchNorm after this convolution is constant, and folding it saves work."""
+        return self.bn == "frozen" and len(self.sizes) == 1 and math.prod(input.shape[2:]) > math.prod(weight.shape[1:])
+
+    def _fold_of(self, tensor: Tensor) -> Fold | None:
+        fold = self._folds.get(id(tensor))
+        return fold if fold is not None and fold.output is not None and fold.output() is tensor else None
 
     def _batch_norm(
         self,
@@ -208,11 +241,17 @@ class Instrument(TorchFunctionMode):
             out, constants = batch_norm.normalise(input, running, weight, bias, eps, self.bn, self.sizes)
             self.recorded.extend(constants)
             return out
-        self._require_samples(input, "batch_norm")
+        fold = self._fold_of(input)
+        folded = fold is not None and fold.open
+        if not folded:
+            self._require_samples(input, "batch_norm")
         fixed = (_detached(weight), _detached(bias))
-        out, constants = batch_norm.normalise(input, running, *fixed, eps, self.bn, self.sizes)
+        out, constants = batch_norm.normalise(input, running, *fixed, eps, self.bn, self.sizes, folded)
         self.recorded.extend(constants)
         out = gradients.watch(out, weight, bias)
+        if fold is not None and folded:
+            fold.take(Norm(weight, bias, *constants[0]))
+            return out
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
 
@@ -312,9 +351,12 @@ class Instrument(TorchFunctionMode):
 
     def _rectifier(self, input: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
         self._guard(input, function)
-        out: Tensor = function(input, *args, **kwargs)
-        assert self.codes is not None
-        self.codes.add(input, torch.relu(out) if function is F.leaky_relu else out)
+        if self.gradients is not None and function in _SHAREABLE and not args and not kwargs.get("inplace"):
+            out = self._rectified.get(input, torch.relu)
+        else:
+            out = function(input, *args, **kwargs)
+        if self.codes is not None:
+            self.codes.add(input, torch.relu(out) if function is F.leaky_relu else out)
         return out
 
     def _hardtanh(self, input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:

@@ -23,6 +23,9 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from automl_theory.probing.gram import flatten_samples, gram
+from automl_theory.probing.sharing import Contiguous
+
+_SMALL = 1 << 12
 
 
 class Unsupported(Exception):
@@ -55,12 +58,14 @@ class LayerGradients:
         self.selected = selected
         self.n, self.rows = n, rows
         self.kernel = torch.zeros(rows, n if rows == n else n - rows, dtype=torch.float64, device=device)
+        self.contiguous = Contiguous()
         self._anchor = torch.zeros((), requires_grad=True)
         self._anchored = False
         self._hooks: list[RemovableHandle] = []
         self._retain = False
         self._uses: Counter[int] = Counter()
         self._pending: dict[int, Tensor] = {}
+        self._small: list[Tensor] = []
 
     def wants(self, parameter: Tensor | None) -> bool:
         """Whether the kernel counts this parameter."""
@@ -110,12 +115,15 @@ class LayerGradients:
                 torch.autograd.grad(output, anchor, seed, retain_graph=retain_graph, allow_unused=True)
             for jacobian in self._pending.values():
                 self._reduce(jacobian)
+            self._reduce_small()
         except (Unsupported, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:
             raise Unsupported(f"the backward pass fails: {' '.join(str(error).split())[:200]}") from error
         finally:
             self._pending.clear()
+            self._small.clear()
+            self.contiguous.clear()
             if not retain_graph:
                 self.release()
 
@@ -143,7 +151,18 @@ class LayerGradients:
             self.add(parameter, grads[:, :, None] * inputs[:, None, :])
 
     def _reduce(self, jacobian: Tensor) -> None:
-        self.kernel += self._gram(jacobian)
+        """Add the Gram of gradients (n, P) to the kernel; those with few columns wait for each other."""
+        if jacobian.shape[1] >= _SMALL:
+            self.kernel += self._gram(jacobian)
+            return
+        self._small.append(jacobian)
+        if sum(part.shape[1] for part in self._small) >= _SMALL:
+            self._reduce_small()
+
+    def _reduce_small(self) -> None:
+        if self._small:
+            self.kernel += self._gram(torch.cat(self._small, dim=1))
+            self._small.clear()
 
     def _gram(self, rows: Tensor) -> Tensor:
         return gram(rows) if self.rows == self.n else gram(rows[: self.rows], rows[self.rows :])
@@ -157,6 +176,7 @@ def conv_weight_gradients(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    contiguous: Callable[[Tensor], Tensor] = Tensor.contiguous,
 ) -> Tensor:
     """Per-sample gradients (n, out·in/groups·k…) of a convolution weight (any dimension, groups, stride, dilation).
 
@@ -169,9 +189,9 @@ def conv_weight_gradients(
     if groups == 1 and all(k == 1 for k in kernel) and not any(padding):
         if any(s != 1 for s in stride):
             x = x[(slice(None), slice(None), *(slice(None, None, s) for s in stride))]
-        return torch.bmm(grad.flatten(2), x.flatten(2).transpose(1, 2))
-    image = x.contiguous().view(1, n * c_in, *x.shape[2:])
-    seed = grad.contiguous().view(1, n * c_out, *grad.shape[2:])
+        return torch.bmm(grad.flatten(2), x.flatten(2).transpose(1, 2)).flatten(1)
+    image = contiguous(x).view(1, n * c_in, *x.shape[2:])
+    seed = contiguous(grad).view(1, n * c_out, *grad.shape[2:])
     shape = weight.new_empty(n * c_out, *weight.shape[1:])
     nothing = [0] * len(kernel)
     _, gradient, _ = torch.ops.aten.convolution_backward(

@@ -85,7 +85,7 @@ class Edges(nn.Module):
         if self.change == "in place":
             b.mul_(2)
         elif self.change == "in place, through a view":
-            b.view(-1, 2).mul_(2)
+            b.view(b.shape).mul_(2)
         elif self.change == "the node":
             node.mul_(2)
             b = F.relu(node)

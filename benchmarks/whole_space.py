@@ -1,12 +1,14 @@
 """Every class of NAS-Bench-201, core proxies: an estimate first, then the real run, and how close it is to the machine.
 
-    python benchmarks/whole_space.py [--preset canonical|reduced] [--n 32] [--workers 2] [--estimate-only]
+    python benchmarks/whole_space.py [--preset canonical|reduced] [--n 32] [--workers 2] [--data digits]
+                                      [--estimate-only]
 
 The estimate scores a seeded sample into a store of its own; --estimate-only renews it and keeps the last run's figures.
-The run goes to runs/whole_space_<preset>.db and resumes from it; only a run that did everything in one go counts as a
-measurement. The fraction of the convolution peak is the useful multiply-accumulates of forward, input-gradient and
-per-sample weight-gradient convolutions (3 per MAC and image) over the time, by the best rate that one 3×3 convolution
-of the network's own shapes reaches on all cores.
+The run goes to runs/whole_space_<preset>.db (…_<data>.db for other images than the digits) and resumes from it; only
+a run that did everything in one go counts as a measurement. The fraction of the convolution peak is the useful
+multiply-accumulates of forward, input-gradient and per-sample weight-gradient convolutions (3 per MAC and image) over
+the time, by the best rate that one 3×3 convolution of the network's own shapes reaches on
+all cores.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sample", type=int, default=60)
+    parser.add_argument("--data", default="digits", help="as of `automl-theory score`")
     parser.add_argument("--estimate-only", action="store_true")
     options = parser.parse_args()
     space, network = at.space("nas_bench_201"), PRESETS[options.preset]
@@ -62,7 +65,14 @@ def main() -> None:
         with ProgressLine(console, "scoring") as progress:
             start = time.perf_counter()
             at.score_space(
-                space, store=store, n=options.n, network=network, workers=options.workers, progress=progress, **what
+                space,
+                data=options.data,
+                store=store,
+                n=options.n,
+                network=network,
+                workers=options.workers,
+                progress=progress,
+                **what,
             )
             return time.perf_counter() - start, progress.state[0] - progress.before
 
@@ -79,6 +89,7 @@ def main() -> None:
         "torch": torch.__version__,
         "preset": options.preset,
         "network": network,
+        "data": Path(options.data).name,
         "n": options.n,
         "workers": options.workers,
         "classes": len(classes),
@@ -87,7 +98,8 @@ def main() -> None:
     }
     print(json.dumps(report, indent=1), flush=True)
     if not options.estimate_only:
-        store = Path("runs") / f"whole_space_{options.preset}.db"
+        images = "" if options.data == "digits" else f"_{Path(options.data).stem}"
+        store = Path("runs") / f"whole_space_{options.preset}{images}.db"
         store.parent.mkdir(exist_ok=True)
         spent, scored = run(store)
         macs = sum(space.size_metrics(arch, **network)["macs"] for arch in classes)

@@ -50,8 +50,8 @@ class _Frozen(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, folded: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, var = moments(x)
-        y = torch.native_batch_norm(x, weight, bias, mean, var, False, 0.0, eps)[0]
         inverse = (var + eps).rsqrt()
+        y = affine(x, mean, inverse, weight, bias)
         ctx.scale = None if folded else inverse if weight is None else inverse * weight
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
@@ -89,11 +89,10 @@ def per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 def affine(x: Tensor, mean: Tensor, inverse: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """γ(x − μ)·inverse + β with constant μ and inverse standard deviation."""
-    y = (x - per_channel(mean, x)) * per_channel(inverse, x)
-    if weight is not None:
-        y = y * per_channel(weight, y)
-    return y if bias is None else y + per_channel(bias, y)
+    """γ(x − μ)·inverse + β with constant μ and inverse standard deviation, as s·x + (β − s·μ), s = γ·inverse, in x's precision."""
+    scale = inverse if weight is None else inverse * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return torch.addcmul(per_channel(shift, x), x, per_channel(scale, x)).to(x.dtype)
 
 
 def normalise(

@@ -89,7 +89,7 @@ def per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 def affine(x: Tensor, mean: Tensor, inverse: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """γ(x − μ)·inverse + β with constant μ and inverse standard deviation, as s·x + (β − s·μ), s = γ·inverse, in x's precision."""
+    """γ(x − μ)·inverse + β with constant μ, inverse, as s·x + (β − s·μ), s = γ·inverse; in the precision of x."""
     scale = inverse if weight is None else inverse * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     return torch.addcmul(per_channel(shift, x), x, per_channel(scale, x)).to(x.dtype)

@@ -20,7 +20,8 @@ import pickle
 import re
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
@@ -64,20 +65,27 @@ def load(
     why.
     """
     name = Path(source).name if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "the pickle"))
-    try:
+    with told_in_a_line(Path(name).name):
         content = _content(source, max_bytes)
-        reader = _Reader(io.BytesIO(content), encoding, max_bytes, len(content))
+        reader = Reader(io.BytesIO(content), encoding, max_bytes, len(content))
         return _resolve(reader.load(), {})
+
+
+@contextmanager
+def told_in_a_line(name: str) -> Iterator[None]:
+    """Turn whatever reading the pickle `name` may raise into an `InputError` of one line."""
+    try:
+        yield
     except Refused as error:
-        raise InputError(f"expected plain data in {Path(name).name}, but it holds {error}; {_REMEDY}") from error
+        raise InputError(f"expected plain data in {name}, but it holds {error}; {_REMEDY}") from error
+    except InputError:
+        raise
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
         line = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(
-            f"expected a whole pickle in {Path(name).name}, but it is broken ({line}); {_REMEDY}"
-        ) from error
+        raise InputError(f"expected a whole pickle in {name}, but it is broken ({line}); {_REMEDY}") from error
     except (RecursionError, MemoryError) as error:
         raise InputError(
-            f"expected plain data in {Path(name).name}, but it is nested or sized beyond reason; {_REMEDY}"
+            f"expected plain data in {name}, but it is nested or sized beyond reason; {_REMEDY}"
         ) from error
     except OSError as error:
         line = " ".join(str(error).split())[:160]
@@ -99,7 +107,7 @@ def _content(source: str | os.PathLike[str] | IO[bytes], max_bytes: int) -> byte
     return content
 
 
-class _Standin:
+class Standin:
     """Answers a name in a pickle: can be called, and cannot be changed by it."""
 
     __slots__ = ("_call",)
@@ -108,6 +116,7 @@ class _Standin:
         self._call = call
 
     def __call__(self, *args: Any) -> Any:
+        """Answer a call."""
         return self._call(*args)
 
     def __setstate__(self, state: object) -> NoReturn:
@@ -141,7 +150,7 @@ class _Array:
     __slots__ = ("reader", "value")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.value: NDArray[Any] | None = None
 
@@ -152,21 +161,26 @@ class _Array:
         self.value = self.reader.array(content, dtype, shape, "F" if fortran is True or fortran == 1 else "C")
 
 
-class _Reader(pickle._Unpickler):
-    """The stack machine of `pickle` with allow-lists of opcodes and names; pure Python, so each step can be checked."""
+class Reader(pickle._Unpickler):
+    """The stack machine of `pickle` with allow-lists of opcodes and names; pure Python, so each step can be checked.
+
+    `accuracy/record_reader.py` extends it for benchmark files too large to keep.
+    """
+
+    max_containers = MAX_CONTAINERS
 
     def __init__(self, file: IO[bytes], encoding: str, max_bytes: int, size: int) -> None:
         super().__init__(file, encoding=encoding)
         self.left, self.cap, self.size, self.containers = max_bytes, max_bytes, size, 0
         multiarray: dict[str, Callable[..., Any]] = {"_reconstruct": self.reconstruct, "scalar": self.scalar}
-        self.names: dict[tuple[str, str], _Standin] = {
-            ("collections", "OrderedDict"): _Standin(_ordered),
-            ("numpy", "dtype"): _Standin(_Dtype),
-            ("numpy", "ndarray"): _Standin(_nothing),
-            ("_codecs", "encode"): _Standin(self.encode),
-            ("__builtin__", "bytes"): _Standin(_nothing),
-            **{(module, name): _Standin(call) for module in _NUMPY for name, call in multiarray.items()},
-            **{(f"numpy.{core}.numeric", "_frombuffer"): _Standin(self.frombuffer) for core in ("core", "_core")},
+        self.names: dict[tuple[str, str], Standin] = {
+            ("collections", "OrderedDict"): Standin(_ordered),
+            ("numpy", "dtype"): Standin(_Dtype),
+            ("numpy", "ndarray"): Standin(_nothing),
+            ("_codecs", "encode"): Standin(self.encode),
+            ("__builtin__", "bytes"): Standin(_nothing),
+            **{(module, name): Standin(call) for module in _NUMPY for name, call in multiarray.items()},
+            **{(f"numpy.{core}.numeric", "_frombuffer"): Standin(self.frombuffer) for core in ("core", "_core")},
         }
 
     def find_class(self, module: str, name: str) -> Any:
@@ -183,8 +197,8 @@ class _Reader(pickle._Unpickler):
     def count(self) -> None:
         """Count a container; millions of them would fill the memory from a small file."""
         self.containers += 1
-        if self.containers > MAX_CONTAINERS:
-            raise Refused(f"more than {MAX_CONTAINERS} lists, dictionaries and tuples")
+        if self.containers > self.max_containers:
+            raise Refused(f"more than {self.max_containers} lists, dictionaries and tuples")
 
     def spend(self, count: int) -> None:
         """Take `count` bytes from what arrays and encoded text may use in total."""
@@ -262,7 +276,7 @@ def _resolve(value: Any, seen: dict[int, Any]) -> Any:
         if value.value is None:
             raise Refused("an array without content")
         return value.value
-    if isinstance(value, _Standin):
+    if isinstance(value, Standin):
         raise Refused("a bare function")
     if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
         return seen.get(id(value), value)
@@ -289,7 +303,7 @@ def _into(target: object, kind: type, keys: Iterable[object] = ()) -> None:
 
 
 def _callee(function: object, arguments: object) -> None:
-    if not isinstance(function, _Standin) or not isinstance(arguments, tuple):
+    if not isinstance(function, Standin) or not isinstance(arguments, tuple):
         raise Refused("a call of something that is not a function")
 
 
@@ -319,7 +333,9 @@ _GUARDS: list[tuple[str, Callable[[Any], None]]] = [
 ]
 
 
-def _guarded(check: Callable[[Any], None], step: Callable[[Any], None]) -> Callable[[Any], None]:
+def guarded(check: Callable[[Any], None], step: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Do `check`, then `step`."""
+
     def run(reader: Any) -> None:
         check(reader)
         step(reader)
@@ -334,8 +350,8 @@ def _table() -> _Table:
     table[pickle.BYTEARRAY8[0]] = _bytearray8
     for name, check in _GUARDS:
         code = getattr(pickle, name)[0]
-        table[code] = _guarded(check, table[code])
+        table[code] = guarded(check, table[code])
     return table
 
 
-_Reader.dispatch = _table()
+Reader.dispatch = _table()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
@@ -93,11 +93,79 @@ def print_failures(failures: Sequence[tuple[str, int, str]], console: Console) -
     """Print how many scores failed, and the first reasons."""
     if not failures:
         return
-    console.print(f"failed: {len(failures)} (score them again with --retry-failed)", highlight=False, soft_wrap=True)
+    console.print(
+        f"failed: {len(failures)} (--retry-failed scores them again, helpful where the reason was passing: memory, a "
+        "killed worker)",
+        highlight=False,
+        soft_wrap=True,
+    )
     for arch, seed, reason in failures[:SHOWN_FAILURES]:
         console.print(f"  {arch} seed {seed}: {reason}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > SHOWN_FAILURES:
         console.print(f"  and {len(failures) - SHOWN_FAILURES} more", highlight=False)
+
+
+def print_kernels(details: Sequence[tuple[str, str]], console: Console) -> None:
+    """Print for how many architectures a store's details say that the kernel was computed the slower way, and why."""
+    slower: dict[str, set[str]] = {}
+    for arch, detail in details:
+        for part in detail.split("; "):
+            if part.startswith("kernel: "):
+                slower.setdefault(part.removeprefix("kernel: "), set()).add(arch)
+    for way, architectures in sorted(slower.items()):
+        count = f"{len(architectures)} architecture{'s' if len(architectures) > 1 else ''}"
+        console.print(f"kernel of {count} by the slower way: {way}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_module(row: pd.DataFrame, reasons: Mapping[str, str], console: Console | None = None) -> None:
+    """Print the scores of one network, a table of one row: value, spread over seeds, status and why there is none."""
+    console = console or Console()
+    spread = ["std"] if len(row.attrs["seeds"]) > 1 else []
+    table = Table(box=None, pad_edge=False)
+    for column in ("proxy", "aspect", "value", *spread):
+        table.add_column(column, no_wrap=True)
+    table.add_column("status", overflow="fold")
+    for name, proxy in row.attrs["proxies"].items():
+        status, reason = str(row[f"{name}_status"].iloc[0]), reasons.get(name, "")
+        numbers = [f"{row[name].iloc[0]:.6g}", *(f"{row[f'{name}_{word}'].iloc[0]:.3g}" for word in spread)]
+        table.add_row(name, proxy["family"], *numbers, escape(f"{status}: {reason}" if reason else status))
+    console.print(table)
+    way = row.attrs["settings"]
+    console.print(
+        f"{row.index[0]}: n={way['n']}, bn={way['bn']}, output={way['output']}, biases={way['biases']}, "
+        f"init={way['init']}, {way['dtype']}, kernel by {way['kernel_method']}",
+        highlight=False,
+        markup=False,
+    )
+    console.print(f"data: {way['source']}", highlight=False, markup=False)
+
+
+def print_recipe(line: str, console: Console | None = None) -> None:
+    """Print what trained results are, in one line."""
+    (console or Console()).print(f"Trained results: {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_accuracy(table: pd.DataFrame, line: str, console: Console | None = None) -> None:
+    """Print what a table of trained results holds: columns with their range, and what they are in a line.
+
+    Columns of single seeds are counted, not shown.
+    """
+    console = console or Console()
+    numbers = table.select_dtypes("number")
+    shown = [str(column) for column in numbers.columns if "_seed" not in str(column)]
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column("column", no_wrap=True)
+    for column in ("lowest", "median", "highest", "rows"):
+        grid.add_column(column, justify="right", no_wrap=True)
+    for name in shown:
+        values = numbers[name].dropna()
+        grid.add_row(
+            name, *(f"{value:.6g}" for value in (values.min(), values.median(), values.max())), str(len(values))
+        )
+    console.print(grid)
+    if single := numbers.shape[1] - len(shown):
+        console.print(f"and {single} columns of single training seeds", highlight=False)
+    print_recipe(line, console)
 
 
 def _measured(table: pd.DataFrame) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -62,6 +62,13 @@ number = 3
 """
 
 
+class Payload:
+    """Pickled, it would end the tests."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (99,)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that can be wrong, and `kept.db`, a store in which everything is right."""
@@ -107,6 +114,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({"arch": ["other"], "test_loss": [1.0]}).to_csv(home / "others.csv", index=False)
     pd.DataFrame({"name": ["a"], "test_loss": [1.0]}).to_csv(home / "unkeyed.csv", index=False)
     pd.DataFrame({"arch": [ARCH] * 2, "test_loss": [1.0, 2.0]}).to_csv(home / "twice.csv", index=False)
+    pd.DataFrame({"arch": [ARCH], "test_accuracy": [0.93]}).to_csv(home / "fractions.csv", index=False)
+    pd.DataFrame({"arch": [ARCH, ARCH.replace("3x3", "1x1")], "test_accuracy": [93, None]}).to_csv(
+        home / "gap.csv", index=False
+    )
+    torch.save({"arch2infos": Payload()}, home / "evil.pth")
+    (home / "cut.pth").write_bytes((home / "evil.pth").read_bytes()[:300])
     (home / "binary.csv").write_bytes(bytes(range(256)))
     (home / "bad.parquet").write_bytes(b"PAR1" * 30)
     pd.DataFrame({"x": [1.0]}).to_parquet(home / "foreign.parquet")
@@ -215,6 +228,28 @@ CASES: dict[str, tuple[list[str], str]] = {
     "accuracy with doubles": (["rank", "{home}/scores.csv", "--accuracy", "{home}/twice.csv"], "choose a dataset"),
     "accuracy of others": (["rank", "{home}/scores.csv", "--accuracy", "{home}/others.csv"], "index it by arch"),
     "accuracy that is binary": (["rank", "{home}/scores.csv", "--accuracy", "{home}/binary.csv"], "save it again"),
+    "accuracy in fractions": (["rank", "{home}/scores.csv", "--accuracy", "{home}/fractions.csv"], "--unit fraction"),
+    "accuracy with a gap": (["rank", "{home}/scores.csv", "--accuracy", "{home}/gap.csv"], "drop or fill them"),
+    "accuracy that is a payload": (["rank", "{home}/scores.csv", "--accuracy", "{home}/evil.pth"], "could run code"),
+    "accuracy cut off": (["accuracy", "show", "{home}/cut.pth"], "cut short or damaged"),
+    "accuracy that is a picture": (["accuracy", "show", "{home}/x.png"], "give one, or a benchmark's file or folder"),
+    "accuracy of a folder": (["accuracy", "show", "{home}/no_images"], "give the folder that holds them"),
+    "accuracy of an unknown set": (["accuracy", "show", "digits", "--dataset", "digts"], "Did you mean 'digits'?"),
+    "accuracy of other epochs": (["accuracy", "show", "digits", "--epochs", "12"], "is of 10 epochs, not 12"),
+    "accuracy of an unknown split": (["accuracy", "show", "--split", "tst"], "Did you mean 'test'?"),
+    "dataset without accuracy": (["rank", "{home}/scores.csv", "--dataset", "cifar10"], "name those with --accuracy"),
+    "convert to a picture": (["accuracy", "convert", "digits", "{home}/d.png"], "name a file ending in"),
+    "convert onto a table": (["accuracy", "convert", "digits", "{home}/others.csv"], "is not overwritten; say --force"),
+    "convert onto itself": (["accuracy", "convert", "{home}/others.csv", "{home}/others.csv", "--force"], "the source"),
+    "convert of nothing": (["accuracy", "convert", "{home}/absent.pth", "{home}/t.csv"], "check the path"),
+    "columns without a sign": (["accuracy", "show", "{home}/unkeyed.csv", "--columns", "name"], "like theirs=ours"),
+    "columns that are not there": (["accuracy", "show", "{home}/unkeyed.csv", "--columns", "nam=arch"], "mean 'name'?"),
+    "unknown unit": (["accuracy", "show", "{home}/others.csv", "--unit", "percnt"], "Did you mean 'percent'?"),
+    "unknown direction": (
+        ["rank", "{home}/scores.csv", "--target", "naswot", "--target-direction", "up"], "maximize",
+    ),
+    "unknown policy": (["rank", "{home}/scores.csv", "--accuracy", "digits", "--undefined", "last"], "worst"),
+    "unknown interval": (["rank", "{home}/scores.csv", "--accuracy", "digits", "--interval", "exact"], "analytic"),
     "unknown target": ([*SCORE, "--accuracy", "digits", "--target", "test_los"], "Did you mean 'test_loss'?"),
     "no target": (["rank", "{home}/scores.csv"], "add trained results with --accuracy"),
     "no target to report on": (["report", "{home}/scores.csv", "--target", "top1"], "add trained results with"),

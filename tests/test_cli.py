@@ -18,13 +18,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from accuracy import builders
 from rich.console import Console
 
 import automl_theory as at
 from automl_theory.cli import PRESETS, main
 from automl_theory.proxies import REGISTRY, list_proxies
-from automl_theory.scoring.files import read_table
-from automl_theory.terminal import print_best, print_failures, print_proxies
+from automl_theory.scoring.files import read_table, write_table
+from automl_theory.terminal import print_best, print_failures, print_kernels, print_proxies
 
 TINY = ["--n", "8", "--resolution", "8", "--channels", "4", "--cells-per-stage", "1", "--workers", "0"]
 NETWORK = {"channels": 4, "cells_per_stage": 1}
@@ -144,12 +145,100 @@ def test_score_rank_and_report_with_trained_results(capsys: pytest.CaptureFixtur
     assert run(capsys, "rank", "t.csv", "--accuracy", "digits")[0] == ranked
     other, _ = run(capsys, "rank", "t.csv", "--accuracy", "digits", "--target", "test_accuracy")
     assert "Target test_accuracy" in other
-    out, _ = run(capsys, "report", "s.db", "--accuracy", "digits", "--output", "new/r.html", "--title", "My <cells>")
+    assert ranked.splitlines()[-1] == "Trained results: digits, 10 epochs, mean of 2 seeds"
+    out, _ = run(capsys, "report", "s.db", "--accuracy", "digits", "--html", "new/r.html", "--title", "My <cells>")
     assert out.endswith("report: new/r.html\n")
     page = Path("new/r.html").read_text(encoding="utf-8")
     assert "My &lt;cells&gt;" in page
     out, _ = run(capsys, "report", "t.csv")
     assert out == "report: report.html\n", "without trained results there is no ranking"
+    assert run(capsys, "report", "t.csv", "--output", "old.html")[0] == "report: old.html\n", "as it was called before"
+
+
+def made_table(path: str) -> pd.DataFrame:
+    """Scores of the builders' four cells, one of them disconnected, and a table of them."""
+    nan = float("nan")
+    up = {"family": "convergence", "direction": "maximize", "unit": "", "formula": ""}
+    df = pd.DataFrame(
+        {
+            "good": [1.0, 2.0, 3.0, nan],
+            "good_status": ["ok"] * 3 + ["disconnected"],
+            "parameters": [1.0, 3.0, 2.0, 0.0],
+        },
+        index=pd.Index(builders.CELLS, name="arch"),
+    )
+    df.attrs = {"proxies": {"good": up, "parameters": {**up, "family": "size"}}}
+    write_table(df, path)
+    return df
+
+
+def test_trained_results_of_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("nats_bench")
+    folder = builders.nats_folder(Path("NATS-tss-v1_0-3ffb9-simple"))
+    made_table("t.csv")
+    out, _ = run(capsys, "rank", "t.csv", "--accuracy", folder, "--dataset", "CIFAR-100", "--epochs", 3)
+    assert "Target test_accuracy" in " ".join(out.split()), "the default of a benchmark"
+    assert out.splitlines()[-1] == (
+        "Trained results: NATS-Bench v1.0, cifar100, 3 epochs, train: train; valid: x-valid; test: x-test; valtest: "
+        "ori-test images, mean of 3 seeds, from NATS-tss-v1_0-3ffb9-simple"
+    )
+    assert "test_accuracy_seed777 against test_accuracy_seed888" in out
+    told, err = run(capsys, "accuracy", "convert", folder, "all.parquet")
+    assert told.endswith("table: all.parquet (4 architectures)\n")
+    assert re.match(r"reading NATS-tss-v1_0-3ffb9-simple: 4/4 in ", err)
+    again, _ = run(capsys, "rank", "t.csv", "--accuracy", "all.parquet", "--dataset", "cifar100", "--epochs", 3)
+    assert again == out
+    run(capsys, "accuracy", "convert", folder, "c.csv", "--dataset", "cifar100", "--epochs", 3)
+    assert run(capsys, "rank", "t.csv", "--accuracy", "c.csv")[0] == out
+    valid, _ = run(capsys, "rank", "t.csv", "--accuracy", "c.csv", "--split", "valid")
+    assert "Target valid_accuracy" in " ".join(valid.split())
+    shown, _ = run(capsys, "accuracy", "show", "c.csv")
+    assert re.search(r"^test_accuracy +[\d.]+ +[\d.]+ +[\d.]+ +4$", shown, re.MULTILINE)
+    assert "and 24 columns of single training seeds" in shown
+    with pytest.raises(SystemExit):
+        main(["accuracy", "convert", str(folder), "c.csv", "--dataset", "cifar10"])
+    assert "c.csv exists and is not overwritten; say --force" in capsys.readouterr().err
+    run(capsys, "accuracy", "convert", folder, "c.csv", "--dataset", "cifar10", "--force")
+    assert at.load_accuracy("c.csv").attrs["accuracy"]["dataset"] == "cifar10"
+
+
+def test_a_table_of_somebody_else_with_other_names_and_fractions(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.csv").write_text("cell,acc=top1\na,0.5\nb,0.75\n")
+    out, _ = run(
+        capsys, "accuracy", "convert", "mine.csv", "m.csv", "--columns", "cell=arch", "--columns",
+        "acc=top1=test_accuracy", "--unit", "fraction",
+    )  # fmt: skip
+    assert out.endswith("table: m.csv (2 architectures)\n")
+    assert at.load_accuracy("m.csv")["test_accuracy"].tolist() == [50, 75]
+
+
+def test_direction_undefined_and_intervals_are_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    df = made_table("t.csv")
+    df["score"] = [1.0, 2.0, 3.0, 0.0]
+    df["other"] = -df["score"]
+    write_table(df, "t.csv")
+
+    def line(*arguments: str) -> list[str]:
+        out, _ = run(capsys, "rank", "t.csv", *arguments)
+        return next(text.split() for text in out.splitlines() if text.startswith("good"))
+
+    up = ["--target", "score", "--target-direction", "maximize"]
+    assert line(*up)[:3] == ["good", "conv", "1.00"]
+    assert line("--target", "score", "--target-direction", "minimize")[2] == "-1.00"
+    assert line("--target", "other", "--target-direction", "minimize")[2] == "1.00"
+    assert "3" in line(*up)
+    assert "4" in line(*up, "--undefined", "worst")
+    assert line(*up, "--interval", "analytic")[2] == "1.00"
+    out, _ = run(capsys, "report", "t.csv", "--target", "score", "--target-direction", "maximize")
+    assert out.endswith("report: report.html\n")
+
+
+def test_slower_kernels_are_counted_with_their_reason() -> None:
+    stream = StringIO()
+    why = "functional (an operation mixes samples)"
+    details = [("a", f"kernel: {why}"), ("a", f"naswot: no ReLU; kernel: {why}"), ("b", ""), ("c", f"kernel: {why}")]
+    print_kernels(details, Console(file=stream, width=40))
+    assert stream.getvalue() == f"kernel of 2 architectures by the slower way: {why}\n"
 
 
 def test_failures_are_counted_and_the_first_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +246,7 @@ def test_failures_are_counted_and_the_first_are_told(capsys: pytest.CaptureFixtu
     print_failures([(f"net{k}", 0, f"reason {k}") for k in range(5)], Console(file=stream, width=40))
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "failed: 5 (score them again with --retry-failed)",
+        "failed: 5 (--retry-failed scores them again, helpful where the reason was passing: memory, a killed worker)",
         *(f"  net{k} seed 0: reason {k}" for k in range(3)),
         "  and 2 more",
     ]
@@ -228,7 +317,9 @@ def test_a_slower_way_is_said_without_a_warning_of_python(capsys: pytest.Capture
 
 
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "list", "spaces") == ("nas_bench_201  15625 architectures, 5260 classes of equal ones\n", "")
+    spaces, _ = run(capsys, "list", "spaces")
+    assert "nas_bench_201  15625 architectures, 5260 classes of equal ones" in spaces.splitlines()
+    assert [text.partition(" ")[0] for text in spaces.splitlines()] == at.list_spaces()
     out, _ = run(capsys, "list", "proxies")
     assert max(map(len, out.splitlines())) <= 80
     for name, proxy in REGISTRY.items():
@@ -274,9 +365,12 @@ def test_the_best_of_each_proxy_by_hand() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["", "score", "rank", "report", "export", "merge", "list"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "score", "rank", "report", "export", "merge", "list", "accuracy", "accuracy convert", "accuracy show"],
+)
 def test_help_fits_80_columns_and_explains_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    out, err = run(capsys, *filter(None, [command]), "--help")
+    out, err = run(capsys, *command.split(), "--help")
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
     assert "Usage: automl-theory" in out
@@ -302,7 +396,9 @@ def test_options_are_named_as_in_python() -> None:
 
     options = set(inspect.signature(score).parameters)
     python = set(inspect.signature(at.score_space).parameters) | set(inspect.signature(Measurement).parameters)
-    python |= set(inspect.signature(CELLS.build).parameters)
+    for space in (CELLS, at.space("mlp_dag")):
+        python |= set(inspect.signature(space.build).parameters)
+    python |= set(inspect.signature(at.load_accuracy).parameters)
     ours = {"context", "space", "module", "arch", "preset", "export", "accuracy", "target"}
     assert options - ours <= python
 

@@ -35,9 +35,10 @@ def cost(command: list[str]) -> float:
         [str(PROGRAM), "--help"],
         [str(PROGRAM), "rank", "--help"],
         [str(PROGRAM), "score", "--help"],
+        [str(PROGRAM), "accuracy", "convert", "--help"],
         [sys.executable, "-c", "import automl_theory"],
     ],
-    ids=["help", "rank help", "score help", "import"],
+    ids=["help", "rank help", "score help", "accuracy help", "import"],
 )
 def test_half_a_second_of_processor_time(command: list[str]) -> None:
     spent = []
@@ -60,7 +61,10 @@ def imported(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["rank", "--help"], ["score", "--help"], ["list", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["rank", "--help"], ["score", "--help"], ["list", "--help"], ["accuracy", "convert", "--help"]],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
         from automl_theory.cli import main

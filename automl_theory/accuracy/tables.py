@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,55 +13,144 @@ from typing import Any
 
 import pandas as pd
 
-from automl_theory.errors import InputError, require, suggest
+from automl_theory.accuracy.benchmark_files import expectation, is_benchmark, read_runs
+from automl_theory.accuracy.checks import check
+from automl_theory.accuracy.recipe import COSTS, dataset_named, split_named
+from automl_theory.accuracy.summary import summarise
+from automl_theory.accuracy.table_files import as_runs, read_file
+from automl_theory.errors import InputError, suggest
+from automl_theory.progress import Report, reporting
 
 BUNDLED = ("digits",)
-KEYS = ("arch", "canonical")
 PER_SEED = ("test_loss", "test_accuracy", "train_loss", "train_accuracy", "epochs_to_50")
 
 
 def load_accuracy(
-    source: str | os.PathLike[str] = "digits", *, columns: Mapping[str, str] | None = None
+    source: str | os.PathLike[str] = "digits",
+    *,
+    dataset: str | None = None,
+    epochs: int | None = None,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    unit: str = "percent",
+    trust_pickle: bool = False,
+    progress: bool | Report | None = None,
 ) -> pd.DataFrame:
-    """Return a table of trained results, one row an architecture.
+    """Return a table of trained results, one row an architecture, index "arch" (or "canonical").
 
-    source    "digits", or the path of a file .csv, .csv.gz or .parquet
-    columns   for files: {their name: our name}; columns not named keep theirs. After that one column must be called
+    source    "digits" (bundled); the .pth file or archive folder of NAS-Bench-201; a .pickle.pbz2 file or the folder of
+              NATS-Bench, topology (tss) or size (sss); or a table .csv, .csv.gz or .parquet
+    dataset   cifar10, cifar10-valid, cifar100 or ImageNet16-120; needed where the source has several
+    epochs    length of the training schedule, e.g. 12 or 200; the longest if left out (the benchmarks' APIs take 12)
+    split     only the columns of this one: train, valid, test or valtest (or the benchmarks' own x-valid, x-test,
+              ori-test); all if left out
+    columns   for tables: {their name: our name}; columns not named keep theirs. After that one column must be called
               "arch" (an architecture string) or "canonical" (the representative of its class). It becomes the index;
               where both are there it is "arch", and "canonical" is left out
+    unit      of the accuracies in a table: "percent", or "fraction", which are multiplied by 100. Fractions given as
+              per cent are refused (see `checks.check`)
+    trust_pickle   read a benchmark file by unpickling it, which runs whatever code it holds with your rights. Without,
+              nothing in a file is ever executed, and records as the benchmarks' APIs write them are all it may hold
+    progress  as in `score_space`; what a large file will take is said before it is read
 
-    "digits" is the bundled table: one row a canonical class of NAS-Bench-201 with all its seeds trained, index
-    "canonical", in the order of a nested sample: the first n rows are a uniform sample of the connected classes.
+    Of a benchmark, for its chosen data set and schedule (what each split means: `accuracy.recipe`):
 
-    test_loss, train_loss           mean cross-entropy in nats over the test or training set after the last epoch
-    test_accuracy, train_accuracy   % of that set
-    epochs_to_50                    epochs to 50 % training accuracy while training, interpolated between epochs
-    <column>_seed0, <column>_seed1  the same of one seed, which decides initial weights and batch order
+    test_accuracy, valid_accuracy, train_accuracy, valtest_accuracy   % after the last epoch
+    test_loss, …                          mean cross-entropy in nats
+    <column>_seed777, …                   the same of one training seed, where there are several
+    params, flops, latency                millions, millions, seconds a batch, as the benchmarks state them
 
-    The plain columns are means over the seeds; a mean with a NaN in it is NaN (a run that diverged; for epochs_to_50
-    one that never got there). `attrs["accuracy"]` is the recipe, `attrs["noise"]` names the two columns whose agreement
-    is the noise ceiling of a ranking by test_loss. Networks are small and trained briefly, and test_loss tells them
-    apart where test_accuracy, a count out of 1,297, has ties.
+    The plain columns are means over the seeds an architecture has, never one drawn at random; `attrs["accuracy"]` is
+    the recipe: release, dataset, epochs, splits, seeds, how many architectures have how many runs, file.
 
-    Errors: InputError for an unknown name (with the nearest known one), a file that is missing or unreadable, a column
-    that is not there, or no usable key; MissingExtra for Parquet without pyarrow.
+    "digits": one row a canonical class of NAS-Bench-201 with all its seeds trained, index "canonical", in the order of
+    a nested sample: the first n rows are a uniform sample of the connected classes. Beside the columns above it has
+    epochs_to_50, epochs to 50 % training accuracy while training, interpolated between epochs (NaN for a run that never
+    got there, and then for the mean). `attrs["noise"]` names two columns whose agreement is the noise ceiling of a
+    ranking by test_loss, which tells these networks apart where test_accuracy, a count out of 1,297, has ties.
+
+    Errors: InputError, one line, for anything unknown (with the nearest known), missing, unreadable, damaged or unsafe,
+    for duplicate architectures, mixed releases, NaN accuracies, wrong units; MissingExtra for Parquet without pyarrow.
     """
+    _check_selection(epochs)
     if isinstance(source, str) and source in BUNDLED:
         if columns:
             raise InputError(f"the bundled table {source!r} takes no columns; rename them with DataFrame.rename")
-        return _bundled(source)
+        return restrict(_bundled(source), source, dataset, epochs, split)
+    path = existing(source)
+    if is_benchmark(path):
+        if columns:
+            raise InputError("columns are for .csv and .parquet tables; a benchmark's have their names")
+        runs, known = benchmark_runs(path, trust_pickle=trust_pickle, progress=progress)
+        return check(summarise(runs, known, dataset=dataset, epochs=epochs, split=split), path.name)
+    table = read_file(path, dict(columns or {}))
+    known = dict(table.attrs.get("accuracy") or {"release": "unstated release", "file": path.name})
+    runs_of_table = as_runs(table, path.name) if len(table) else None
+    if runs_of_table is None:
+        table.attrs["accuracy"] = known
+        return check(restrict(table, path.name, dataset, epochs, split), path.name, unit)
+    known.pop("layout", None)
+    return check(summarise(runs_of_table, known, dataset=dataset, epochs=epochs, split=split), path.name, unit)
+
+
+def benchmark_runs(
+    path: Path, *, trust_pickle: bool = False, progress: bool | Report | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The runs of a benchmark's file or folder and what is known of it, with a progress line."""
+    if trust_pickle:
+        warnings.warn(
+            f"trust_pickle: {path.name} is unpickled, and whatever code it holds runs with your rights", stacklevel=3
+        )
+    elif told := expectation(path):
+        print(told, file=sys.stderr, flush=True)
+    with reporting(progress, f"reading {path.name}") as report:
+        return read_runs(path, trust_pickle=trust_pickle, progress=report)
+
+
+def existing(source: str | os.PathLike[str]) -> Path:
+    """The path of a source; InputError if there is nothing, with the nearest bundled name."""
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"expected 'digits' or the path of a table, got {type(source).__name__}; give one of them")
     path = Path(source)
-    if not path.is_file():
+    if not path.exists():
         if path.name == str(source) and not path.suffix:
-            known = ", ".join(BUNDLED)
             raise InputError(
-                f"unknown accuracy table {path.name!r}; known: {known}, or a .csv or .parquet file."
-                f"{suggest(path.name, BUNDLED)}"
+                f"unknown accuracy table {path.name!r}; known: {', '.join(BUNDLED)}, a .csv or .parquet file, or a "
+                f"benchmark's file or folder.{suggest(path.name, BUNDLED)}"
             )
         raise InputError(f"expected a table of accuracies, but there is no file {path}; check the path")
-    return _keyed(_read(path), path.name, dict(columns or {}))
+    return path
+
+
+def restrict(
+    table: pd.DataFrame, name: str, dataset: str | None, epochs: int | None, split: str | None
+) -> pd.DataFrame:
+    """The table if it is of the data set and schedule asked for, else InputError; with `split` only its columns."""
+    recipe = table.attrs.get("accuracy", {})
+    training = recipe.get("training", {})
+    has = {
+        "dataset": recipe.get("dataset", recipe.get("name")),
+        "epochs": recipe.get("epochs", training.get("epochs") if isinstance(training, dict) else None),
+    }
+    for key, wanted in (("dataset", dataset), ("epochs", epochs)):
+        if wanted is not None and has[key] is None:
+            raise InputError(f"{name} does not say its {key}; leave out {key}, or give a table with a column {key}")
+    if dataset is not None:
+        dataset_named(dataset, [str(has["dataset"])])
+    if epochs is not None and epochs != has["epochs"]:
+        raise InputError(f"{name} is of {has['epochs']} epochs, not {epochs}; leave out epochs or give another source")
+    if split is None:
+        return table
+    there = list(
+        dict.fromkeys(str(c).rpartition("_")[0] for c in table.columns if str(c).endswith(("_accuracy", "_loss")))
+    )
+    split_named(split, there)
+    return table[[c for c in table.columns if str(c).startswith(f"{split}_") or c in COSTS]]
+
+
+def _check_selection(epochs: int | None) -> None:
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
+        raise InputError(f"epochs must be a whole number of at least 1, such as 200; got {epochs!r}")
 
 
 def _bundled(name: str) -> pd.DataFrame:
@@ -80,41 +171,3 @@ def _bundled(name: str) -> pd.DataFrame:
             table[f"{column}_seed{seed}"] = part[column]
     table.attrs = {"accuracy": recipe, "noise": tuple(f"test_loss_seed{seed}" for seed in seeds[:2])}
     return table
-
-
-def _read(path: Path) -> pd.DataFrame:
-    parquet = path.suffix == ".parquet"
-    if not parquet and not path.name.endswith((".csv", ".csv.gz")):
-        raise InputError(f"expected a .csv, .csv.gz or .parquet file, got {path.name}; convert or rename it")
-    if parquet:
-        require("pyarrow", "parquet")
-    try:
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        line = " ".join(str(error).split())[:160]
-        raise InputError(f"expected {path.name} to be a readable table, but: {line}; save it again") from error
-    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
-
-
-def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFrame:
-    there = [str(column) for column in frame.columns]
-    for wanted in columns:
-        if wanted not in there:
-            raise InputError(f"{name} has no column {wanted!r}; it has {', '.join(there)}.{suggest(wanted, there)}")
-    frame = frame.rename(columns=columns)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"{name} would have two columns {str(twice[0])!r}; map one of them to another name in columns")
-    key = next((word for word in KEYS if word in frame.columns), None)
-    if key is None:
-        raise InputError(
-            f"{name} has no column 'arch' or 'canonical' but {', '.join(there)}; name the one with the architectures: "
-            f"columns={{{there[0]!r}: 'arch'}}"
-        )
-    unusable = [value for value in frame[key] if not isinstance(value, str)]
-    if unusable:
-        raise InputError(
-            f"column {key!r} of {name} must hold architecture strings, got {unusable[0]!r}; convert or drop such rows"
-        )
-    frame = frame.set_index(key)
-    return frame.drop(columns=[word for word in KEYS if word in frame.columns])

@@ -6,21 +6,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from torch import nn
 
 from automl_theory.data import load_batch
 from automl_theory.errors import AutoMLTheoryError, InputError, suggest
 from automl_theory.proxies import Proxy, get_proxies
-from automl_theory.scoring.files import write_table
 from automl_theory.scoring.plan import Measurement, check_device, choose_seeds
 from automl_theory.scoring.single import Scores, score
 from automl_theory.scoring.table import DESCRIBED, SEVERITY
@@ -59,11 +54,13 @@ def load_factory(name: str) -> nn.Module:
 
 
 def score_named_module(
-    name: str, *, proxies: str, data: str, seeds: int | None, export: Path | None, **settings: Any
-) -> None:
-    """Score the module of `name` on a batch and print values and statuses; seeds None keeps its weights.
+    name: str, *, proxies: str, data: str, seeds: int | None, **settings: Any
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Score the module of `name` on a batch; seeds None keeps its weights.
 
-    Raises InputError for a module that cannot be had, a batch that cannot be drawn, or one that the module fails on.
+    Returns the score table of one row, as `score_space` makes it, with how it was measured in `attrs["settings"]`, and
+    {proxy: why it has no value}. Raises InputError for a module that cannot be had, a batch that cannot be drawn, or
+    one that the module fails on.
     """
     measured = Measurement(**settings)
     chosen, weights = get_proxies(proxies), [None] if seeds is None else choose_seeds(seeds)
@@ -75,16 +72,10 @@ def score_named_module(
     runs = [_score(name, net, x, y, [proxy.name for proxy in chosen], seed, measured) for seed in weights]
     row = _row(name, runs, chosen, weights)
     row.attrs["settings"] = {**runs[0].info, "data": batch.name, "source": batch.source, "digest": batch.digest}
-    _show(row, runs)
-    console = Console(highlight=False, markup=False)
-    way = runs[0].info
-    console.print(
-        f"{name}: n={way['n']}, bn={way['bn']}, output={way['output']}, biases={way['biases']}, init={way['init']}, "
-        f"{way['dtype']}, kernel by {way['kernel_method']}"
-    )
-    console.print(f"data: {batch.source}")
-    if export is not None:
-        Console(stderr=True, highlight=False, markup=False).print(f"table: {write_table(row, export)}", soft_wrap=True)
+    reasons: dict[str, str] = {}
+    for run in runs:
+        reasons = {**run.reasons, **reasons}
+    return row, reasons
 
 
 def _score(
@@ -116,19 +107,6 @@ def _row(name: str, runs: list[Scores], proxies: list[Proxy], seeds: Sequence[in
     described = {proxy.name: {field: getattr(proxy, field) for field in DESCRIBED} for proxy in proxies}
     row.attrs = {"seeds": list(seeds), "proxies": described}
     return row
-
-
-def _show(row: pd.DataFrame, runs: list[Scores]) -> None:
-    spread = ["std"] if len(runs) > 1 else []
-    table = Table(box=None, pad_edge=False)
-    for column in ("proxy", "aspect", "value", *spread):
-        table.add_column(column, no_wrap=True)
-    table.add_column("status", overflow="fold")
-    for name, proxy in row.attrs["proxies"].items():
-        status, reason = row[f"{name}_status"].iloc[0], next(filter(None, (r.reasons.get(name) for r in runs)), "")
-        numbers = [f"{row[name].iloc[0]:.6g}", *(f"{row[f'{name}_{word}'].iloc[0]:.3g}" for word in spread)]
-        table.add_row(name, proxy["family"], *numbers, escape(f"{status}: {reason}" if reason else status))
-    Console().print(table)
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,97 @@
+"""What a table of accuracies must be before anybody ranks by it: one row an architecture, per cent, no gaps."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from automl_theory.accuracy.recipe import CELL
+from automl_theory.errors import InputError, suggest
+
+UNITS = ("percent", "fraction")
+ACCURACY = re.compile(r"(?:^|_)accuracy(?:_|$)")
+OF_A_SEED = re.compile(r"_seed\d+$")
+CHANCE = (1.0, 100 / 120)
+"""What a network that has learned nothing reaches on CIFAR-100 and ImageNet16-120, in per cent."""
+MIXED_SHARE = 0.1
+
+
+def check(table: pd.DataFrame, name: str, unit: str = "percent") -> pd.DataFrame:
+    """Return the table with its accuracies in per cent, or raise InputError saying which row or column is wrong.
+
+    A column is an accuracy if "accuracy" is a word of its name. In per cent it lies in [0, 100]; one that never exceeds
+    1 is taken for a fraction and refused, unless `unit` is "fraction": then all of them are multiplied by 100. One with
+    a tenth or more of its values at or below 1 (chance levels 1 and 0.83 not counted) mixes both and is refused. NaN is
+    refused except in columns of single seeds (`…_seed777`), which not every architecture has.
+    """
+    if unit not in UNITS:
+        raise InputError(f"unknown unit {unit!r}; use {' or '.join(UNITS)}.{suggest(str(unit), UNITS)}")
+    if not len(table):
+        raise InputError(f"{name} has no rows; give a table with one row an architecture")
+    _check_keys(table, name)
+    found = [str(column) for column in table.columns if ACCURACY.search(str(column))]
+    for column in found:
+        values = table[column]
+        if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
+            bad = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values.iloc[0])
+            raise InputError(f"column {column!r} of {name} must hold numbers, got {str(bad)[:60]!r}; correct the table")
+        _check_values(values.astype(np.float64), column, name, unit)
+    if not table.select_dtypes("number").shape[1]:
+        there = ", ".join(map(str, table.columns)) or "none"
+        raise InputError(f"{name} has no column of numbers beside the architecture (columns: {there}); check the table")
+    if unit == "fraction":
+        attrs, table = table.attrs, table.copy()
+        table[found] = table[found] * 100.0
+        table.attrs = attrs
+    return table
+
+
+def _check_keys(table: pd.DataFrame, name: str) -> None:
+    again = table.index[table.index.duplicated()]
+    if len(again):
+        raise InputError(
+            f"{name} must have one row an architecture; {again[0]!r} is there more than once ({len(again)} repeats in "
+            "all): choose a dataset, split or seed first, or give each its own column"
+        )
+    cells = np.array([CELL.fullmatch(arch) is not None for arch in table.index])
+    if cells.mean() >= 0.5 and not cells.all():
+        odd = str(table.index[int(np.argmin(cells))])
+        raise InputError(
+            f"{name} holds cells of NAS-Bench-201 and {odd[:100]!r}, which is none (|op~0|+|op~0|op~1|+…, operations "
+            "none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3); correct or drop such rows"
+        )
+
+
+def _check_values(values: pd.Series, column: str, name: str, unit: str) -> None:
+    numbers = values.to_numpy()
+    missing = np.isnan(numbers)
+    if missing.all() or (missing.any() and not OF_A_SEED.search(column)):
+        row = str(values.index[int(np.argmax(missing))])
+        raise InputError(
+            f"column {column!r} of {name} is NaN in {int(missing.sum())} of {len(values)} rows, first {row[:100]}; "
+            "drop or fill them, or leave the column out"
+        )
+    there = numbers[~missing]
+    high = 1.0 if unit == "fraction" else 100.0
+    bad = (there < 0) | (there > high)
+    if bad.any():
+        remedy = "correct it" if unit == "percent" else "a table in per cent needs no unit"
+        raise InputError(
+            f"column {column!r} of {name} has {there[bad][0]:g}, outside 0 to {high:g} (unit {unit}); {remedy}"
+        )
+    if unit == "fraction":
+        return
+    low = (there > 0) & (there <= 1)
+    unlearned = np.min(np.abs(there[:, None] - np.array(CHANCE)), axis=1) < 1e-3
+    if low[~unlearned].any() and (there <= 1).all():
+        raise InputError(
+            f"column {column!r} of {name} looks like fractions (at most {there.max():g}), but per cent is expected; "
+            "say unit='fraction' (--unit fraction) and they are multiplied by 100"
+        )
+    if (low & ~unlearned).mean() >= MIXED_SHARE:
+        raise InputError(
+            f"column {column!r} of {name} mixes fractions ({there[low & ~unlearned][0]:g}) and per cent "
+            f"({there.max():g}); bring them to one unit"
+        )

@@ -1,0 +1,102 @@
+"""automl-theory accuracy: trained results of benchmarks, converted once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automl_theory.cli.options import PROGRAM, Dataset, Epochs, Split, TrustPickle
+from automl_theory.errors import InputError, Interrupted
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Convert and look at tables of trained results.")
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="digits, a file or folder of NAS-Bench-201 or NATS-Bench, or a .csv or .parquet table.",
+        show_default=False,
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="THEIRS=OURS",
+        help="For tables: rename a column, as in cell=arch or acc=test_accuracy; may be repeated.",
+        show_default=False,
+    ),
+]
+Unit = Annotated[
+    str,
+    typer.Option(metavar="percent|fraction", help="Of a table's accuracies; fractions are multiplied by 100."),
+]
+
+
+@app.command()
+def convert(
+    source: Source,
+    out: Annotated[Path, typer.Argument(help="The table to write: .parquet or .csv.", show_default=False)],
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    split: Split = None,
+    columns: Columns = None,
+    unit: Unit = "percent",
+    trust_pickle: TrustPickle = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the table if it exists.")] = False,
+) -> None:
+    """Write trained results as one small table that opens at once.
+
+    Of a benchmark without --dataset, --epochs and --split everything is kept, one row a training run;
+    they are then given where the table is used.
+    """
+    from automl_theory.accuracy.convert import convert as convert_source
+    from automl_theory.accuracy.recipe import line
+    from automl_theory.terminal import print_accuracy
+
+    try:
+        table = convert_source(
+            source, out, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
+            trust_pickle=trust_pickle, force=force, progress=_is_long(Path(source)) or None,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; {out} was not written") from None
+    print_accuracy(table, line(table.attrs["accuracy"]))
+    print(f"table: {out} ({table.index.nunique()} architectures)")
+
+
+@app.command()
+def show(
+    source: Source = "digits",
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    split: Split = None,
+    columns: Columns = None,
+    unit: Unit = "percent",
+    trust_pickle: TrustPickle = False,
+) -> None:
+    """Tell what trained results are: columns with their range, and the recipe."""
+    from automl_theory.accuracy.recipe import line
+    from automl_theory.accuracy.tables import load_accuracy
+    from automl_theory.terminal import print_accuracy
+
+    table = load_accuracy(
+        source, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
+        trust_pickle=trust_pickle,
+    )  # fmt: skip
+    print_accuracy(table, line(table.attrs["accuracy"]))
+
+
+def _is_long(source: Path) -> bool:
+    """Whether reading takes so long that its progress is shown even where nobody may watch."""
+    return source.is_dir() or (source.is_file() and source.stat().st_size > 2e8)
+
+
+def _mapping(columns: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in columns or ():
+        theirs, sign, ours = text.rpartition("=")
+        if not sign or not theirs or not ours:
+            raise InputError(f"--columns {text!r} must look like theirs=ours, as in cell=arch; see: {PROGRAM} accuracy")
+        pairs[theirs] = ours
+    return pairs

@@ -1,0 +1,74 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PROGRAM = "automl-theory"
+WHAT, HOW, RUN, OUT = "What is scored", "How it is measured", "How it runs", "What comes out"
+TRAINED = "Trained results"
+
+Table = Annotated[Path, typer.Argument(help="A score table (.parquet or .csv) or a store.", show_default=False)]
+Accuracy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SOURCE",
+        help="Trained results: digits (bundled), a .csv or .parquet table keyed by architecture, or a file or folder "
+        "of NAS-Bench-201 or NATS-Bench (converted once, it opens at once: accuracy convert).",
+        rich_help_panel=TRAINED,
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Data set, where there are several: cifar10, cifar10-valid, cifar100 or ImageNet16-120.",
+        rich_help_panel=TRAINED,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(help="Epochs of the training schedule; the longest if left out.", rich_help_panel=TRAINED),
+]
+Split = Annotated[str | None, typer.Option(help="Only one of train, valid, test, valtest.", rich_help_panel=TRAINED)]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Unpickle the file, which runs whatever code it holds with your rights; without, none is run.",
+        rich_help_panel=TRAINED,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="Accuracy or loss to compare with. Default: test_loss of digits, else test_accuracy.",
+        rich_help_panel=TRAINED,
+    ),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        metavar="maximize|minimize",
+        help="Which way the target is good, where its name does not tell.",
+        rich_help_panel=OUT,
+    ),
+]
+Undefined = Annotated[
+    str,
+    typer.Option(
+        metavar="drop|worst",
+        help="Architectures without a value of a proxy: left out of its n, or ranked last.",
+        rich_help_panel=OUT,
+    ),
+]
+Interval = Annotated[
+    str,
+    typer.Option(
+        metavar="bootstrap|analytic",
+        help="How intervals are found; analytic is a hundred times faster.",
+        rich_help_panel=OUT,
+    ),
+]

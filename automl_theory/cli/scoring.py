@@ -1,0 +1,258 @@
+"""automl-theory score."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automl_theory.cli.options import HOW, OUT, RUN, WHAT, Accuracy, Dataset, Epochs, Split, Target, TrustPickle
+from automl_theory.cli.tables import join_trained, load_trained, show_ranking, with_graph
+from automl_theory.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PRESETS: dict[str, dict[str, int]] = {
+    "canonical": {"channels": 16, "cells_per_stage": 5},
+    "reduced": {"channels": 16, "cells_per_stage": 1},
+}
+# Options of `score` that say something about one network (--module) too; the others are about a run over a space.
+OF_A_MODULE = {
+    "space", "module", "proxies", "seeds", "data", "n", "data_seed", "resolution", "in_channels", "bn", "output",
+    "biases", "init", "dtype", "device", "export",
+}  # fmt: skip
+
+
+def score(
+    context: typer.Context,
+    space: Annotated[
+        str | None, typer.Argument(help="A space (see: list spaces).", metavar="SPACE", show_default=False)
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(help="Instead of a space, one network: package.module:factory.", rich_help_panel=WHAT),
+    ] = None,
+    proxies: Annotated[
+        str, typer.Option(help="core, full, or names with commas between (see: list proxies).", rich_help_panel=WHAT)
+    ] = "core",
+    sample: Annotated[
+        int | None,
+        typer.Option(help="How many architectures to draw; the whole space if left out.", rich_help_panel=WHAT),
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(help="Seed of the draw.", rich_help_panel=WHAT)] = 0,
+    strings: Annotated[
+        bool, typer.Option("--strings", help="Draw strings, not classes of equal networks.", rich_help_panel=WHAT)
+    ] = False,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="Score this architecture; may be repeated.", rich_help_panel=WHAT, show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="How many seeds of the weights (0…k−1) to average over. Default: 1; a --module keeps its weights.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="digits, gaussian, a CIFAR-10/100 folder, or an .npz with x and y.", rich_help_panel=HOW)
+    ] = "digits",
+    n: Annotated[int, typer.Option("--n", help="Images per score.", rich_help_panel=HOW)] = 64,
+    data_seed: Annotated[int, typer.Option(help="Seed of the batch.", rich_help_panel=HOW)] = 0,
+    resolution: Annotated[int, typer.Option(help="Side of the images.", rich_help_panel=HOW)] = 32,
+    in_channels: Annotated[int, typer.Option(help="Channels of the images.", rich_help_panel=HOW)] = 3,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="canonical (16 channels, 5 cells a stage) or reduced (1 cell a stage). Default: canonical, in spaces "
+            "with stages.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Channels of the network, instead of the preset's.", rich_help_panel=HOW)
+    ] = None,
+    cells_per_stage: Annotated[
+        int | None,
+        typer.Option(
+            "--cells-per-stage", "--cells", help="Cells a stage, instead of the preset's.", rich_help_panel=HOW
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Neurons a layer (mlp_dag). Default: 256.", rich_help_panel=HOW)
+    ] = None,
+    bn: Annotated[
+        str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)
+    ] = "frozen",
+    output: Annotated[str, typer.Option(help="NTK over the outputs: sum or trace.", rich_help_panel=HOW)] = "sum",
+    biases: Annotated[bool, typer.Option("--biases", help="Count biases in the NTK.", rich_help_panel=HOW)] = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Initialisation: pytorch, he_fan_in or he_fan_out. Default: the space's own (mlp_dag: he_fan_in, "
+            "others: pytorch).",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=HOW)] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.", rich_help_panel=RUN)] = "cpu",
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps every result; a stopped run goes on from it. Default: one in runs/, named by what is "
+            "measured.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes; 0 is this one. Default: as many as there are cores.", rich_help_panel=RUN),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="torch threads of each worker.", rich_help_panel=RUN)] = 1,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: score the i-th of n parts (then: merge).", rich_help_panel=RUN)
+    ] = None,
+    allow_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-mismatch", help="Go on on another machine or version.", rich_help_panel=RUN),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Score again what failed before.", rich_help_panel=RUN)
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the table to this .parquet or .csv.", rich_help_panel=OUT)
+    ] = None,
+    accuracy: Accuracy = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    split: Split = None,
+    trust_pickle: TrustPickle = False,
+    target: Target = None,
+) -> None:
+    """Score a search space, or one network (--module), without training anything."""
+    if (space is None) == (module is None):
+        raise InputError(f"name a space or a --module, not {'neither' if space is None else 'both'}; see: list spaces")
+    if export is not None:
+        from automl_theory.scoring.files import SUFFIXES, check_writable
+
+        check_writable(export, SUFFIXES)
+    if module is not None:
+        _refuse_others(context)
+        _score_module(
+            module, export, proxies=proxies, seeds=seeds, data=data, n=n, data_seed=data_seed, resolution=resolution,
+            in_channels=in_channels, bn=bn, output=output, biases=biases, init=init or "pytorch", dtype=dtype,
+            device=device,
+        )  # fmt: skip
+        return
+    assert space is not None
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; use {' or '.join(PRESETS)}.{suggest(preset, PRESETS)}")
+    chosen = {"channels": channels, "cells_per_stage": cells_per_stage, "width": width}
+    takes, own = _takes(space)
+    start = PRESETS[preset or "canonical"] if preset or "cells_per_stage" in takes else {}
+    network = start | {name: value for name, value in chosen.items() if value is not None}
+    init = init or own
+    measurement = {
+        "n": n, "data_seed": data_seed, "resolution": resolution, "in_channels": in_channels, "network": network,
+        "bn": bn, "output": output, "biases": biases, "init": init, "dtype": dtype, "device": device,
+    }  # fmt: skip
+    _score_space(
+        space, proxies, data, measurement, store, export,
+        (accuracy, target, {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}),
+        architectures=arch or None, sample=sample, strings=strings, sample_seed=sample_seed,
+        seeds=1 if seeds is None else seeds, workers=workers, threads=threads, shard=shard,
+        allow_mismatch=allow_mismatch, retry_failed=retry_failed,
+    )  # fmt: skip
+
+
+def _takes(space: str) -> tuple[set[str], str]:
+    """Names of the settings of a space's networks, and the initialisation that is its own."""
+    from automl_theory.scoring.plan import own_init
+    from automl_theory.spaces import space as make_space
+
+    where = make_space(space)
+    return set(inspect.signature(where.build).parameters), own_init(where)
+
+
+def _score_module(module: str, export: Path | None, **settings: Any) -> None:
+    from automl_theory.scoring.named_module import score_named_module
+    from automl_theory.terminal import print_module
+
+    row, reasons = score_named_module(module, **settings)
+    print_module(row, reasons)
+    if export is not None:
+        from rich.console import Console
+
+        from automl_theory.scoring.files import write_table
+
+        console = Console(stderr=True, highlight=False, markup=False)
+        console.print(f"table: {write_table(row, export)}", soft_wrap=True)
+
+
+def _refuse_others(context: typer.Context) -> None:
+    """Refuse what was given with --module and means nothing there."""
+    given = (
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    )
+    for name in given:
+        if name not in OF_A_MODULE:
+            raise InputError(f"--{name.replace('_', '-')} is for a run over a space; leave it out with --module")
+
+
+def _score_space(
+    space: str,
+    proxies: str,
+    data: str,
+    measurement: dict[str, Any],
+    store: Path | None,
+    export: Path | None,
+    compared: tuple[str | None, str | None, dict[str, Any]],
+    **options: Any,
+) -> None:
+    from rich.console import Console
+
+    from automl_theory.progress import ProgressLine
+
+    console = Console(stderr=True, highlight=False)
+    with ProgressLine(console, f"scoring {space}") as progress:
+        from automl_theory.scoring.engine import score_space
+        from automl_theory.scoring.plan import Measurement, default_store
+        from automl_theory.spaces import space as make_space
+
+        where, measured = make_space(space), Measurement(**measurement)
+        accuracy, target, selection = compared
+        trained, target = load_trained(accuracy, target, **selection)
+        path = store if store is not None else default_store(where, measured, data)
+        table = score_space(where, proxies, data, measurement=measured, store=path, progress=progress, **options)
+    from automl_theory.terminal import print_best
+
+    scored = set(table["canonical"])
+    _print_incidents(path, scored, console)
+    table = with_graph(table, where)
+    if export is not None:
+        from automl_theory.scoring.files import write_table
+
+        write_table(table, export)
+        console.print(f"table: {export}", markup=False, soft_wrap=True)
+    console.print(f"store: {path} ({len(table)} architectures)", markup=False, soft_wrap=True)
+    if trained is not None and target is not None:
+        show_ranking(join_trained(table, trained), target)
+    else:
+        print_best(table)
+
+
+def _print_incidents(path: Path, scored: set[str], console: Console) -> None:
+    """Tell what failed and which kernels were computed the slower way, as the store recorded it."""
+    from automl_theory.scoring.rebuild import failures
+    from automl_theory.scoring.store import ScoreStore
+    from automl_theory.terminal import print_failures, print_kernels
+
+    print_failures([failure for failure in failures(path) if failure[0] in scored], console)
+    with ScoreStore.existing(path) as kept:
+        runs = kept.read_runs()
+    print_kernels(list(runs[runs["arch"].isin(scored)][["arch", "detail"]].itertuples(index=False, name=None)), console)

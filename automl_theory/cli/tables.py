@@ -1,0 +1,132 @@
+"""What the commands share: reading score tables, joining trained results, showing a ranking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from automl_theory.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl_theory.spaces import Space
+
+TARGETS = ("test_accuracy", "test_loss", "valid_accuracy", "valid_loss")
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """A score table from a file, or from a store, known by its first bytes or its name."""
+    from automl_theory.scoring.sqlite_file import is_database
+
+    if path.suffix == ".db" or is_database(path):
+        from automl_theory.scoring.rebuild import table_of_store
+
+        return with_graph(*table_of_store(path))
+    from automl_theory.scoring.files import read_table
+
+    return read_table(path)
+
+
+def with_graph(table: pd.DataFrame, where: Space | None) -> pd.DataFrame:
+    """The table with the graph metrics of its cells, where the space has graphs."""
+    from automl_theory.analysis.join import join
+    from automl_theory.graphs.table import graph_metrics
+
+    if where is None or where.graph(table.index[0]) is None:
+        return table
+    return join(table, graph_metrics(where, table.index))
+
+
+def load_trained(accuracy: str | None, target: str | None, **selection: Any) -> tuple[pd.DataFrame | None, str | None]:
+    """Trained results and the column to compare with; (None, target) without any."""
+    if accuracy is None:
+        for name, value in selection.items():
+            if value:
+                option = name.replace("_", "-")
+                raise InputError(
+                    f"--{option} chooses among trained results; name those with --accuracy, or leave it out"
+                )
+        return None, target
+    from automl_theory.accuracy.tables import load_accuracy
+
+    table = load_accuracy(accuracy, **selection)
+    target = target or default_target(table)
+    there = [str(column) for column in table.columns]
+    if target not in there:
+        several = re.compile(r".*_seed\d+")
+        shown = ", ".join(name for name in there if not several.fullmatch(name))
+        raise InputError(f"{accuracy} has no column {target!r}; --target can be {shown}.{suggest(target, there)}")
+    return table, target
+
+
+def default_target(table: pd.DataFrame) -> str:
+    """The column to compare with when none is named: test_loss of the bundled digits, else test_accuracy if there."""
+    if table.attrs.get("accuracy", {}).get("name") == "digits" and "test_loss" in table.columns:
+        return "test_loss"
+    return next((name for name in TARGETS if name in table.columns), "test_accuracy")
+
+
+def join_trained(scores: pd.DataFrame, trained: pd.DataFrame) -> pd.DataFrame:
+    """Scores with trained results beside them."""
+    from automl_theory.analysis.join import join
+
+    return join(scores, trained)
+
+
+def scores_with_target(
+    path: Path, accuracy: str | None, target: str | None, **selection: Any
+) -> tuple[pd.DataFrame, str]:
+    """A score table with the column to compare with, and that column; InputError if there is none."""
+    trained, target = load_trained(accuracy, target, **selection)
+    scores = read_scores(path)
+    if trained is not None:
+        assert target is not None
+        return join_trained(scores, trained), target
+    target = target or default_target(scores)
+    if target not in scores.columns:
+        raise InputError(
+            f"{path} has no column {target!r}; add trained results with --accuracy (digits, or a file), or name a "
+            f"column with --target.{suggest(target, map(str, scores.columns))}"
+        )
+    return scores, target
+
+
+def show_ranking(
+    table: pd.DataFrame,
+    target: str,
+    *,
+    target_direction: str | None = None,
+    undefined: str = "drop",
+    interval: str = "bootstrap",
+) -> pd.DataFrame:
+    """Rank, print the ranking and what the trained results are, and return it."""
+    from automl_theory.accuracy.recipe import line
+    from automl_theory.analysis.ranking import rank
+    from automl_theory.report.console import print_ranking
+    from automl_theory.terminal import print_recipe
+
+    policy = cast(Literal["drop", "worst"], undefined)
+    ranking = rank(
+        table,
+        target,
+        target_direction=target_direction,
+        noise=_two_seeds(table.columns, target),
+        undefined=policy,
+        interval=cast(Literal["bootstrap", "analytic"], interval),
+    )
+    numbers = table.select_dtypes("number").columns
+    others = [other for other in ("test_accuracy", "test_loss") if other in numbers and other != target]
+    print_ranking(ranking, beside=rank(table, others[0], undefined=policy, resamples=0) if others else None)
+    if recipe := table.attrs.get("accuracy"):
+        print_recipe(line(recipe))
+    return ranking
+
+
+def _two_seeds(columns: Iterable[Any], target: str) -> tuple[str, str] | None:
+    """The first two columns of single training seeds of the target: how well they agree is the noise ceiling."""
+    pattern = re.compile(re.escape(target) + r"_seed(\d+)")
+    seeds = sorted(int(match[1]) for column in columns if (match := pattern.fullmatch(str(column))))
+    return (f"{target}_seed{seeds[0]}", f"{target}_seed{seeds[1]}") if len(seeds) > 1 else None

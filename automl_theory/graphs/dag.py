@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -53,24 +54,26 @@ class Edge(NamedTuple):
 class CellGraph:
     """A cell with nodes 0 (input) to `nodes - 1` (output); edges go from a lower to a higher node, at most one a pair.
 
-    `edges` takes any iterable of (source, target, weight). Errors: InputError for fewer than two nodes, an edge that
-    leaves the range or does not go upwards, a repeated pair, or a negative weight. No edges at all is a valid,
-    disconnected cell.
+    `edges` takes any iterable of (source, target, weight), integers. Errors: InputError for fewer than two nodes, an
+    edge that is something else, leaves the range or does not go upwards, a repeated pair, or a negative weight. No
+    edges at all is a valid, disconnected cell.
     """
 
     nodes: int
     edges: tuple[Edge, ...]
 
     def __init__(self, nodes: int, edges: Iterable[tuple[int, int, int]]) -> None:
-        object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "edges", tuple(Edge(*edge) for edge in edges))
-        if nodes < 2:
-            raise InputError(f"a cell needs an input and an output node, got nodes={nodes}")
+        if not isinstance(nodes, int | np.integer) or nodes < 2:
+            raise InputError(f"a cell needs an input and an output node, got nodes={nodes!r}; give 2 or more")
+        object.__setattr__(self, "nodes", int(nodes))
+        object.__setattr__(self, "edges", tuple(map(_edge, edges)))
         for edge in self.edges:
             if not 0 <= edge.source < edge.target < nodes:
-                raise InputError(f"{edge} must go from a lower to a higher node of 0..{nodes - 1}")
+                raise InputError(
+                    f"{edge} must go from a lower to a higher node of 0..{nodes - 1}; swap its ends or renumber nodes"
+                )
             if edge.weight < 0:
-                raise InputError(f"{edge} has a negative number of trainable layers")
+                raise InputError(f"{edge} has a negative number of trainable layers; give a weight of 0 or more")
         if len({(edge.source, edge.target) for edge in self.edges}) < len(self.edges):
             raise InputError("a pair of nodes has more than one edge; merge them or add a node")
 
@@ -98,6 +101,14 @@ class CellGraph:
     def length_histogram(self) -> dict[int, int]:
         """Return {l: number of input-output paths of l edges}, by rising l; {} for a disconnected cell."""
         return _histogram(self.nodes, tuple(Edge(s, t, 1) for s, t, _ in self.live()))
+
+
+def _edge(edge: tuple[int, int, int]) -> Edge:
+    try:
+        source, target, weight = edge
+        return Edge(index(source), index(target), index(weight))
+    except (TypeError, ValueError):
+        raise InputError(f"an edge is three integers (source, target, weight), got {edge!r}; give all three") from None
 
 
 def metrics(graph: CellGraph) -> dict[str, float]:

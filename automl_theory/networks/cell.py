@@ -193,7 +193,10 @@ class ThinNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the features, (n, channels, h, w)."""
         if x.dim() != 4 or x.shape[1] != self.in_channels:
-            raise InputError(f"expected an input of shape (n, {self.in_channels}, h, w), got {tuple(x.shape)}")
+            raise InputError(
+                f"expected an input of shape (n, {self.in_channels}, h, w), got {tuple(x.shape)}; "
+                "give such images, or build the network with other channels"
+            )
         features: Tensor = self.lastact(self.cells[0](self.stem(x)))
         return features
 
@@ -202,7 +205,7 @@ def check_positive(**settings: int) -> None:
     """Raise InputError naming the first of `settings` that is no integer of at least 1."""
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {value!r}")
+            raise InputError(f"{name} must be an integer of at least 1, got {value!r}; give {name}=1 or more")
 
 
 def _checked(operations: Sequence[str]) -> tuple[str, ...]:
@@ -210,7 +213,8 @@ def _checked(operations: Sequence[str]) -> tuple[str, ...]:
         raise InputError(f"expected six operations, one an edge, got {operations!r}; parse the architecture first")
     for operation in operations:
         if operation not in OPERATIONS:
-            raise InputError(f"unknown operation {operation!r}.{suggest(str(operation), OPERATIONS)}")
+            known = ", ".join(OPERATIONS)
+            raise InputError(f"unknown operation {operation!r}; use {known}.{suggest(str(operation), OPERATIONS)}")
     return tuple(operations)
 
 

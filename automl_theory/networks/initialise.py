@@ -79,12 +79,16 @@ def initialise(net: Net, method: str = "pytorch", seed: int = 0, *, rename: Call
     random state of torch and numpy are left alone. A value is a float32 number in a module of any wider dtype; narrower
     dtypes round it. A module without parameters is returned unchanged.
 
-    Errors: InputError for an unknown method, a seed that is no integer >= 0, or a parameter that has no values yet
-    (lazy, or on the meta device).
+    Errors: InputError for something that is no module, an unknown method, a seed that is no integer >= 0, or a
+    parameter that has no values yet (lazy, or on the meta device).
+
+    Source: He, Zhang, Ren & Sun 2015 (he_fan_in, he_fan_out); torch.nn's reset_parameters (pytorch).
     """
+    if not isinstance(net, nn.Module):
+        raise InputError(f"expected an nn.Module to initialise, got {type(net).__name__}; build the network first")
     _check_method(method)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {seed!r}")
+        raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
     key = rename or (lambda name: name)
     done: set[int] = set()
     with torch.no_grad():

@@ -15,7 +15,10 @@ from automl_theory.spaces.base import Factory, ModuleSpace, Space
 
 __all__ = ["ModuleSpace", "Space", "list_spaces", "space"]
 
-_SPACES = {"nas_bench_201": ("automl_theory.spaces.nas_bench_201", "NasBench201")}
+_SPACES = {
+    "mlp_dag": ("automl_theory.spaces.mlp_dag", "MlpDag"),
+    "nas_bench_201": ("automl_theory.spaces.nas_bench_201", "NasBench201"),
+}
 
 
 def list_spaces() -> list[str]:

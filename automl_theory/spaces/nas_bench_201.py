@@ -62,7 +62,8 @@ class NasBench201:
 
     def string(self, operations: Operations) -> str:
         """Return the official string of six operations; the inverse of `parse`."""
-        arch = _string(tuple(operations)) if len(operations) == len(EDGES) else repr(operations)
+        six = isinstance(operations, tuple | list) and len(operations) == len(EDGES)
+        arch = _string(tuple(operations)) if six else repr(operations)
         self.parse(arch)
         return arch
 
@@ -165,9 +166,9 @@ class NasBench201:
         }
         for setting, value in settings.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{setting} must be an integer of at least 1, got {value!r}")
+                raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give {setting}=1 or more")
         if resolution % 4:
-            raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}")
+            raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}; give 32")
         conv3, conv1 = operations.count("nor_conv_3x3"), operations.count("nor_conv_1x1")
         convs = conv3 + conv1
         pixels = resolution * resolution

@@ -121,18 +121,29 @@ def test_relabelling_inner_nodes_keeps_the_metrics():
 @pytest.mark.parametrize(
     ("nodes", "edges", "reason"),
     [
-        (1, [], "input and an output"),
-        (3, [(1, 0, 1)], "lower to a higher"),
+        (1, [], "input and an output node, got nodes=1; give 2 or more"),
+        (2.0, [], "got nodes=2.0; give 2 or more"),
+        (3, [(0, 1)], r"three integers \(source, target, weight\), got \(0, 1\); give all three"),
+        (3, [(0, 1, 0.5)], "three integers"),
+        (3, ["012"], "three integers"),
+        (3, [7], "three integers"),
+        (3, [(1, 0, 1)], "lower to a higher node of 0..2; swap its ends or renumber nodes"),
         (3, [(0, 0, 1)], "lower to a higher"),
         (3, [(0, 3, 1)], "0..2"),
         (3, [(-1, 2, 1)], "0..2"),
-        (3, [(0, 2, -1)], "negative"),
-        (3, [(0, 2, 1), (0, 2, 0)], "more than one edge"),
+        (3, [(0, 2, -1)], "negative number of trainable layers; give a weight of 0 or more"),
+        (3, [(0, 2, 1), (0, 2, 0)], "more than one edge; merge them"),
     ],
 )
 def test_bad_cells_are_refused(nodes, edges, reason):
     with pytest.raises(InputError, match=reason):
         CellGraph(nodes, edges)
+
+
+def test_numbers_of_numpy_are_numbers():
+    edges = np.array([[0, 1, 1], [1, 2, 0]])
+    assert CellGraph(np.int64(3), edges) == CellGraph(3, [(0, 1, 1), (1, 2, 0)])
+    assert type(CellGraph(np.int64(3), edges).edges[0].weight) is int
 
 
 def test_a_result_can_be_changed_without_harm():

@@ -60,6 +60,10 @@ def test_no_architectures_no_graphs_and_mistakes():
     assert bare["connected"].all()
     with pytest.raises(InputError, match="one string"):
         graph_metrics(nb, next(iter(nb)))
+    with pytest.raises(InputError, match=r"expected a space, got 'nas_bench_201'; make one with automl_theory\.space"):
+        graph_metrics("nas_bench_201")
+    with pytest.raises(InputError, match="expected several architectures, got 3; pass a list"):
+        graph_metrics(nb, 3)
     with pytest.raises(InputError, match="bad architecture"):
         graph_metrics(nb, ["|"])
 

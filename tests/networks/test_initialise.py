@@ -157,10 +157,12 @@ def test_mistakes_are_named():
     with pytest.raises(InputError, match="expected one of pytorch, he_fan_in, he_fan_out"):
         draw("w", (2, 2), "zeros")
     for seed in (-1, 0.5, True, None):
-        with pytest.raises(InputError, match="seed"):
+        with pytest.raises(InputError, match=f"seed must be an integer of at least 0, got {seed}; give seed=0 or more"):
             initialise(small(), seed=seed)
     with pytest.raises(InputError, match="'weight' has no values"):
         initialise(nn.LazyLinear(3))
+    with pytest.raises(InputError, match=r"expected an nn\.Module to initialise, got str; build the network first"):
+        initialise("net")
     with pytest.raises(InputError, match="meta"):
         initialise(nn.Linear(2, 2, device="meta"))
 

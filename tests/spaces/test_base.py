@@ -56,14 +56,14 @@ def test_lists_and_mappings_are_spaces(mine):
     assert mine.canonical("small") == mine.parse("small") == "small"
     assert mine.graph("small") is None
     for method in (mine.parse, mine.canonical, mine.graph, mine.build):
-        with pytest.raises(InputError, match=r"no network is called 'smal'\. Did you mean 'small'"):
+        with pytest.raises(InputError, match=r"is called 'smal'; there are small, bare\. Did you mean 'small'"):
             method("smal")
 
 
 def test_sample(mine):
     assert sorted(mine.sample(2, seed=0)) == ["bare", "small"]
     assert mine.sample(1, seed=0, canonical=False) == mine.sample(2, seed=0)[:1]
-    with pytest.raises(InputError, match="0 to 2 distinct"):
+    with pytest.raises(InputError, match=r"0 to 2 distinct architectures, got n=3; give n in that range"):
         mine.sample(3, seed=0)
 
 
@@ -74,20 +74,20 @@ def test_build(mine):
     first, second, third = (mine.build("small", seed=s, init="he_fan_in") for s in (0, 0, 1))
     assert torch.equal(first[0].weight, second[0].weight)
     assert not torch.equal(first[0].weight, third[0].weight)
-    with pytest.raises(InputError, match=r"must return an nn\.Module, it returned int"):
+    with pytest.raises(InputError, match=r"must return an nn\.Module, it returned int; let it end in `return net`"):
         ModuleSpace([lambda: 3]).build("0")
 
 
 @pytest.mark.parametrize(
     ("factories", "reason"),
     [
-        ([], "at least one"),
-        ({}, "at least one"),
-        ("small", "expected a mapping"),
+        ([], "got none; give at least one"),
+        ({}, "got none; give at least one"),
+        ("small", "expected a mapping.*, got 'small'; give {'a': make_a}"),
         (None, "expected a mapping"),
         ([3], "'0' must be a function that returns an nn.Module, got int"),
-        ({"a": nn.Identity()}, "'a' must be a function.*pass `lambda: module`"),
-        ({1: small}, "names of networks must be strings, got 1"),
+        ({"a": nn.Identity()}, r"'a' must be a function.*pass `lambda: copy.deepcopy\(module\)`"),
+        ({1: small}, "names of networks must be strings, got 1; write '1'"),
     ],
 )
 def test_bad_factories(factories, reason):

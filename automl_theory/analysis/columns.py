@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from automl_theory.errors import VALUED as VALUED
 from automl_theory.errors import InputError, suggest
-
-VALUED = ("ok", "saturated", "rank_deficient")
-"""The statuses that come with a value; every other one, and a NaN without a status ("missing"), is undefined."""
 
 DIRECTIONS = ("maximize", "minimize")
 

@@ -21,7 +21,8 @@ def join(df: pd.DataFrame, *tables: pd.DataFrame | pd.Series) -> pd.DataFrame:
     A row without a partner gets NaN. `attrs` of `df` are kept; the tables add the entries of `attrs["proxies"]`, and
     other keys, which `df` lacks. `attrs["join"]` gains one record a table: {"key", "columns", "rows",
     "without_partner", "unused"}, counting the rows of `df` without a partner and the rows of the table that no row
-    of `df` asked for; a table with settings of its own leaves them in the record as "settings".
+    of `df` asked for; what a table says under a key that is taken (its own "settings", the recipe of a second
+    "accuracy") is in its record.
 
     Raises `InputError` if a table repeats a key, shares a column name with what it is joined to, has no partner for
     any row, or is keyed by `canonical` where `df` has no such column.
@@ -95,8 +96,6 @@ def _first(index: pd.Index) -> str:
 def _merge_attrs(attrs: dict[Any, Any], other: dict[Any, Any], record: dict[str, Any]) -> None:
     if other.get("proxies"):
         attrs["proxies"] = {**copy.deepcopy(other["proxies"]), **attrs.get("proxies", {})}
-    if "settings" in other and "settings" in attrs:
-        record["settings"] = copy.deepcopy(other["settings"])
     for name, value in other.items():
         if name not in ("key", "join", "proxies"):
-            attrs.setdefault(name, copy.deepcopy(value))
+            (record if name in attrs else attrs)[name] = copy.deepcopy(value)

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from automl_theory.analysis.columns import VALUED
-
-if TYPE_CHECKING:
-    from automl_theory.analysis.ranking import Agreement
-
-FEWEST_CLASSES = 10
-"""Fewer classes than this make a bootstrap interval meaningless: none is given."""
+from automl_theory.analysis.sampling import FEWEST_CLASSES, Pair, Sample
 
 
 def share(part: int, whole: int) -> str:
@@ -27,13 +20,18 @@ def share(part: int, whole: int) -> str:
 
 
 def own_note(
-    found: Agreement, good: NDArray[np.float64], status: NDArray[np.str_], undefined: str, declared: bool
+    found: Pair,
+    ends: tuple[float, float],
+    good: NDArray[np.float64],
+    status: NDArray[np.str_],
+    undefined: str,
+    declared: bool,
 ) -> str:
-    """Return what there is to distrust about a proxy by itself, "" if nothing."""
+    """Return what there is to distrust about a proxy by itself, "" if nothing; `ends` are those of τ's interval."""
     says = []
     rows = len(status)
     valued = np.isin(status, VALUED)
-    if found.n > 1 and len(np.unique(good[valued])) < 2:
+    if found.n > 1 and (good[valued] == good[valued][:1]).all():
         says.append("constant" if found.constant or not valued.any() else "constant where defined")
     elif found.constant:
         says.append("target constant")
@@ -41,9 +39,9 @@ def own_note(
         says.append("n too small")
     elif found.classes < FEWEST_CLASSES:
         says.append("n too small for an interval")
-    elif len(found.taus) and np.isnan(found.kendall_low):
+    elif len(found.tau_spread) and np.isnan(ends[0]):
         says.append("nearly constant, no interval")
-    if found.kendall_high < 0:
+    if ends[1] < 0:
         says.append("points the wrong way")
     for name in ("saturated", "rank_deficient"):
         if count := int((status == name).sum()):
@@ -55,19 +53,24 @@ def own_note(
     return "; ".join(says)
 
 
-def baseline_note(found: Agreement, baseline: Agreement, level: float) -> str:
-    """Compare a proxy with the best size baseline on the same rows and resamples; "" if it is clearly above.
+def baseline_note(sample: Sample, found: Pair, baseline: Pair) -> str:
+    """Compare a proxy with the best size baseline on the same rows; "" if it is clearly above.
 
-    "below" means a lower τ than the baseline's |τ|; "no clear gain over" that the paired bootstrap interval of the
-    difference reaches 0. Without resamples only "below" can be said.
+    "below" means a lower τ than the baseline's |τ|; "no clear gain over" that the paired interval of the difference
+    reaches 0. Without intervals only "below" can be said.
     """
-    if np.isnan(found.kendall) or np.isnan(baseline.kendall):
+    if np.isnan(found.tau) or np.isnan(baseline.tau):
         return ""
-    if found.kendall < abs(baseline.kendall):
+    if found.tau < abs(baseline.tau):
         return "below the size baseline"
-    if not len(found.taus) or not len(baseline.taus):
+    low = sample.lower_end_of_gain(found, baseline, np.copysign(1.0, baseline.tau))
+    return "no clear gain over the size baseline" if low <= 0 else ""
+
+
+def partial_note(partial: dict[str, float], given: bool, found: Pair) -> str:
+    """Say that nothing is clear beyond the given size columns; "" if there is, or if it cannot be told."""
+    if not given or np.isnan(found.tau):
         return ""
-    gain = found.taus - np.copysign(1.0, baseline.kendall) * baseline.taus
-    if np.isnan(gain).all() or np.nanquantile(gain, (1 - level) / 2) > 0:
-        return ""
-    return "no clear gain over the size baseline"
+    if np.isnan(partial["partial"]):
+        return "follows from the given sizes" if found.n >= FEWEST_CLASSES else ""
+    return "nothing clear beyond the given sizes" if partial["partial_low"] <= 0 else ""

@@ -6,7 +6,7 @@ never changes, so it is sorted once and every resample is then sums of weights:
     τ_b = (C − D) / √((N₀ − T_x)(N₀ − T_y)),   N = Σ w_i,   N₀ = N(N − 1)/2,   C − D = N₀ − T_x − T_y + T_xy − 2D
 
 with T_x = Σ_groups t(t − 1)/2 over the tied groups of x (t their weight; copies of a row tie with each other) and
-D the weight of discordant pairs. D is counted radix by radix on the dense rank of x, in the order of y: at each bit,
+D the weight of discordant pairs. D is counted bit by bit on the dense rank of x, in the order of y: at each bit,
 a row with bit 0 is discordant with the rows of its group that have bit 1 and come earlier (Knight 1966 in another
 dress). That is O(n log n) a resample, in exact integer arithmetic held in float64 (exact while N³ < 2⁵³, N ≈ 200,000).
 
@@ -35,7 +35,7 @@ def correlations(x: Floats, y: Floats, weights: NDArray[np.integer] | None = Non
     takes one value only, gives NaN.
     """
     if weights is None:
-        weights = np.ones((len(x), 1), dtype=np.uint16)
+        weights = np.ones((len(x), 1), dtype=np.uint8)
     resamples = weights.shape[1]
     tau, rho = np.full(resamples, np.nan), np.full(resamples, np.nan)
     if len(x) < 2:
@@ -87,8 +87,14 @@ def _groups(values: Floats | Ints) -> _Groups:
 
 def _plan(x: Floats, y: Floats) -> _Plan:
     gx, gy = _groups(x), _groups(y)
-    both = _groups(gy.rank * len(x) + gx.rank)
-    r = gx.rank[both.order]
+    # Discordance is symmetric, and the column with fewer values has fewer bits.
+    few, many = sorted((gx, gy), key=lambda groups: len(groups.starts))
+    both = _groups(many.rank * len(x) + few.rank)
+    return _Plan(gx, gy, both, _levels(few.rank[both.order], both.order))
+
+
+def _levels(r: Ints, rows: Ints) -> tuple[_Level, ...]:
+    """Return the levels, first bit first, of ranks `r` in the order of the other column, which holds `rows`."""
     levels = []
     for bit in range(int(r.max()).bit_length() - 1, -1, -1):
         group = r >> (bit + 1)
@@ -97,9 +103,9 @@ def _plan(x: Floats, y: Floats) -> _Plan:
         ones_before = np.cumsum(one) - one
         zero = np.flatnonzero(one == 0)
         low, high = ones_before[np.searchsorted(group, group)][zero], ones_before[zero]
-        rows, some = both.order[by_group], high > low
-        levels.append(_Level(rows[one == 1], rows[zero[some]], low[some], high[some]))
-    return _Plan(gx, gy, both, tuple(levels))
+        there, some = rows[by_group], high > low
+        levels.append(_Level(there[one == 1], there[zero[some]], low[some], high[some]))
+    return tuple(levels)
 
 
 def _evaluate(plan: _Plan, w: Floats) -> tuple[Floats, Floats]:
@@ -130,15 +136,30 @@ def _discordant(levels: tuple[_Level, ...], w: Floats) -> Floats:
     return discordant
 
 
-def class_resamples(classes: Ints, resamples: int, seed: int) -> NDArray[np.uint16]:
+def discordant_above(x: Ints, y: Ints) -> Ints:
+    """Return, for each row, how many rows have a larger x and a smaller y, shape (n,); x ≥ 0 are ranks."""
+    count = np.zeros(len(x), dtype=np.intp)
+    rows = np.lexsort((x, y))
+    for level in _levels(x[rows], rows) if len(x) else ():
+        count[level.zeros] += level.high - level.low
+    return count
+
+
+def count_classes(classes: Ints) -> int:
+    """Return how many different numbers ≥ 0 there are."""
+    return int(np.count_nonzero(np.bincount(classes)))
+
+
+def class_resamples(classes: Ints, resamples: int, seed: int) -> NDArray[np.uint8]:
     """Return bootstrap multiplicities, shape (n, resamples): classes are drawn with replacement, with all their rows.
 
     `classes` of shape (n,) numbers the class of each row 0 … c − 1; each resample draws c classes. Rows of one class
-    are copies of the same network (equal proxies), so drawing rows one by one would make the interval too narrow.
+    are copies of the same network (equal proxies), so drawing rows one by one would make the interval too narrow. A
+    count above 255 would wrap; of c > 255 classes one is drawn so often with a probability below 1e-500.
     """
     rng = np.random.default_rng(seed)
     count = int(classes.max()) + 1 if len(classes) else 0
-    drawn = np.empty((count, resamples), dtype=np.uint16)
+    drawn = np.empty((count, resamples), dtype=np.uint8)
     for b in range(resamples):
         drawn[:, b] = np.bincount(rng.integers(0, count, size=count), minlength=count)
-    return drawn[classes] if count else np.empty((0, resamples), dtype=np.uint16)
+    return drawn[classes] if count else np.empty((0, resamples), dtype=np.uint8)

@@ -1,89 +1,34 @@
 """Which proxies order architectures as training does, and how far that can be trusted.
 
 For each proxy: Kendall's τ-b and Spearman's ρ with a target, oriented so that + means "what the proxy calls good is
-what the target calls good", with percentile bootstrap intervals over classes of equal architectures. Three things
-stand beside every proxy, because a τ alone misleads: the size baselines (parameters, FLOPs: a proxy below them tells
-nothing new), the noise ceiling (how well one training seed orders the architectures as another seed does) and a note
-in words.
+what the target calls good", with intervals over classes of equal architectures. Because a τ alone misleads, there
+stand beside it: the size baselines (parameters, MACs: a proxy below them tells nothing new), the partial correlation
+given them, the same among the best architectures only, what a search of k picks would find, the noise ceiling (how
+well one training seed orders the architectures as another seed does) and a note in words.
 
 The resamples are the same for all proxies, so two of them can be compared resample by resample; that is how the notes
-"below" and "no clear gain over" the size baseline are decided.
+"below" and "no clear gain over" the size baseline are decided, and `comparison.compare`.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from automl_theory.analysis.columns import (
-    VALUED,
-    classes,
-    count_undefined,
-    described,
-    direction_of,
-    orient,
-    statuses,
-    told_direction,
-    values,
-)
-from automl_theory.analysis.notes import FEWEST_CLASSES, baseline_note, own_note
-from automl_theory.analysis.rank_correlation import Floats, class_resamples, correlations
+from automl_theory.analysis.columns import count_undefined, direction_of, orient, values
+from automl_theory.analysis.notes import baseline_note, own_note, partial_note
+from automl_theory.analysis.partial import Given
+from automl_theory.analysis.prepare import Prepared, check_options, given_columns, prepare
+from automl_theory.analysis.rank_correlation import Floats, count_classes
+from automl_theory.analysis.sampling import Bools, Method, Pair, Sample, best_part, whole
+from automl_theory.analysis.seeds import named_seeds, seed_columns, seed_error
+from automl_theory.analysis.top import overlap, regret, weighted_kendall
 from automl_theory.errors import InputError
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How one oriented column agrees with the target; `taus` holds τ on each resample (empty without an interval)."""
-
-    n: int
-    classes: int
-    constant: bool
-    kendall: float = np.nan
-    kendall_low: float = np.nan
-    kendall_high: float = np.nan
-    spearman: float = np.nan
-    spearman_low: float = np.nan
-    spearman_high: float = np.nan
-    taus: Floats = field(default_factory=lambda: np.empty(0))
-
-    def readings(self) -> dict[str, float]:
-        """Return the six numbers of a ranking row by name."""
-        return {f"{m}{end}": getattr(self, m + end) for m in ("kendall", "spearman") for end in ("", "_low", "_high")}
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """The classes of the rows, how often each row counts in each resample, and the level of the intervals."""
-
-    classes: NDArray[np.intp]
-    weights: NDArray[np.uint16]
-    level: float
-
-    def measure(self, x: Floats, y: Floats, used: NDArray[np.bool_]) -> Agreement:
-        """Return the agreement of `x` with `y` on the rows `used`."""
-        x, y = x[used], y[used]
-        count = len(np.unique(self.classes[used]))
-        constant = len(x) > 1 and bool((x == x[0]).all() or (y == y[0]).all())
-        if len(x) < 3 or constant:
-            return Agreement(len(x), count, constant)
-        tau, rho = (float(value[0]) for value in correlations(x, y))
-        taus, rhos = np.empty(0), np.empty(0)
-        if count >= FEWEST_CLASSES:
-            taus, rhos = correlations(x, y, self.weights[used])
-        tau_ends, rho_ends = self._interval(taus), self._interval(rhos)
-        return Agreement(len(x), count, constant, tau, *tau_ends, rho, *rho_ends, taus)
-
-    def _interval(self, resampled: Floats) -> tuple[float, float]:
-        if not len(resampled) or np.isnan(resampled).mean() > 0.05:
-            return np.nan, np.nan
-        low, high = np.nanquantile(resampled, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return float(low), float(high)
+from automl_theory.progress import Report, reporting
 
 
 def rank(
@@ -94,9 +39,14 @@ def rank(
     proxies: Sequence[str] | None = None,
     noise: tuple[str, str] | None = None,
     undefined: Literal["drop", "worst"] = "drop",
+    given: Sequence[str] | None = None,
+    top: float = 0.1,
+    k: int = 10,
+    interval: Method = "bootstrap",
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    progress: bool | Report | None = None,
 ) -> pd.DataFrame:
     """Rank the proxies of score table `df` by Kendall τ-b with column `target`: one row a proxy, best first.
 
@@ -108,129 +58,194 @@ def rank(
             "error" or "epochs" minimised; any other name needs it.
         proxies: columns to rank, by default all of `df.attrs["proxies"]`. A numeric column not described there
             (a graph metric) is taken as larger = better. Columns of the size family are always added, as baselines.
-        noise: two columns with the target under two training seeds, by default `<target>_seed0` and `<target>_seed1`
-            where the table has them; their agreement is the noise ceiling. It is that of one seed with one seed:
-            against the mean over k seeds a perfect proxy can go higher.
+        noise: two columns with the target under two training seeds, by default the first two of `<target>_seed0`,
+            `<target>_seed1`, … (any numbers) where the table has them; their agreement is the noise ceiling. It is
+            that of one seed with one seed: against the mean over k seeds a perfect proxy can go higher.
         undefined: what happens to rows where a proxy has no value (disconnected, no parameters, …): "drop" leaves
             them out of that proxy's n; "worst" ranks them below every value (tied with its worst infinity). A search
             has to do the latter, and it flatters a proxy where such architectures train badly.
+        given: columns of the partial correlation, by default parameters (or params), macs (or flops) and
+            trainable_layers, as far as the table has them; [] for none. A row where one is NaN does not count there.
+        top: the best share of the rows with a target, by the target (ties at its border included), for columns …_top.
+        k: the number of picks for overlap and regret.
+        interval: "bootstrap" (percentile, over classes) or "analytic" (cluster-robust, from influences; a hundred
+            times faster, and for any number of rows); see `analysis.sampling`. Both are widened by what training
+            seeds add where the target is the mean of columns `<target>_seed0`, …; see `analysis.seeds`.
         resamples: of the bootstrap; each draws as many classes (column `canonical`) as there are, with all rows of
-            each. 0 gives no intervals.
+            each. 0 gives no intervals. They take rows · resamples bytes, twice.
         seed: of the bootstrap.
         level: of the intervals.
+        progress: True or False, or a function of (finished, total, failed); None shows a line to somebody at a
+            terminal if it takes over two seconds.
 
-    Returns columns family, direction, kendall, kendall_low, kendall_high, spearman, spearman_low, spearman_high, n,
-    excluded (rows with a target that the proxy leaves out), undefined (statuses without a value, counted:
-    "disconnected 7"), classes (distinct architectures among the n), ceiling (τ of the noise ceiling, or NaN),
-    baseline (True for the size family), note. `attrs["ranking"]` holds target, target_direction, rows,
-    without_target, classes, undefined, resamples, seed, level, baseline (the best of the size family, or None) and
-    noise_ceiling (the two columns, n and the six readings, or None); `attrs["settings"]` those of `df`.
+    Returns columns, in this order:
+        family, direction
+        kendall, spearman: τ-b and ρ, each with _low and _high
+        weighted_kendall: weighted τ, which counts pairs at the top most (`scipy.stats.weightedtau`)
+        overlap, regret: the share of the k best by the proxy that are among the k best by the target, and what the
+            best of the k best by the proxy lacks to the best of the table, in units of the target; in expectation
+            over random tie-breaks (`analysis.top`). NaN for n ≤ k
+        …_top: kendall (with _low and _high), spearman, weighted_kendall, overlap, regret and n among the best `top`
+        partial: partial ρ given the columns `given`, and partial_kendall, the same from τ-b, which does not reach 0
+            for a proxy that is size plus noise; each with _low and _high; formula in `analysis.partial`. NaN for a
+            proxy that is given, or that follows from what is given
+        n, excluded (rows with a target that the proxy leaves out), undefined (statuses without a value, counted:
+            "disconnected 7"), classes (distinct architectures among the n)
+        ceiling (τ of the noise ceiling, or NaN), baseline (True for the size family), note
+
+    `attrs["ranking"]` holds target, target_direction, rows, without_target, classes, undefined, interval, resamples,
+    seed, level, given, top, rows_top, k, seeds (the columns of training seeds), baseline (the best of the size family,
+    or None) and noise_ceiling (the two columns, n and the six readings, or None); `attrs["settings"]` and
+    `attrs["accuracy"]` (the recipe of the target) are those of `df`.
 
     Edge values: n < 3 or a constant column gives NaN and a note; fewer than 10 classes give no interval. ±inf is a
     value at its end of the order. Raises `InputError` on an unknown or non-numeric column, on a target whose
     direction is neither given nor told by its name, and on options out of range.
     """
-    _check_options(undefined, resamples, level)
-    two_seeds = (f"{target}_seed0", f"{target}_seed1")
-    if noise is None and set(two_seeds) <= set(df.columns):
-        noise = two_seeds
-    has_target = ~np.isnan(values(df, target, "target"))
-    direction = told_direction(target, target_direction)
-    table = df.loc[has_target]
-    y = orient(values(table, target), direction)
-    equal = classes(table)
-    bench = Resampling(equal, class_resamples(equal, resamples, seed), level)
-    ceiling = None if noise is None else _noise_ceiling(table, noise, bench)
+    check_options(undefined, interval, resamples, seed, level)
+    _check_top(top, k)
+    if noise is None and len(two_seeds := named_seeds(df, target)[:2]) == 2:
+        noise = (two_seeds[0], two_seeds[1])
+    ready = prepare(df, target, target_direction, proxies, undefined)
+    given = given_columns(df, given)
+    sample = whole(ready.classes, interval, resamples, seed, level)
+    best_rows = best_part(sample, ready.y, top)
+    sizes = Given(sample, ready.y, {name: values(ready.table, name) for name in given})
+    seeds = seed_columns(ready.table, target)
+    by_seed = [orient(values(ready.table, name), ready.direction) for name in seeds]
+    ceiling = None if noise is None else _noise_ceiling(ready.table, noise, sample)
 
-    entries = described(df)
-    names = _names(df, target, proxies)
-    good, status, used, found = {}, {}, {}, {}
-    rivals: dict[bytes, Agreement] = {}
-    for name in names:
-        status[name] = statuses(table, name)
-        valued = np.isin(status[name], VALUED)
-        good[name] = np.where(valued, orient(values(table, name), direction_of(df, name)), -np.inf)
-        used[name] = valued if undefined == "drop" else np.ones(len(table), dtype=bool)
-        found[name] = bench.measure(good[name], y, used[name])
-
-    sizes = [name for name in names if entries.get(name, {}).get("family") == "size"]
-    ranked_sizes = [name for name in sizes if not np.isnan(found[name].kendall)]
-    best = max(ranked_sizes, key=lambda name: abs(found[name].kendall), default=None)
-    rows = []
-    for name in names:
-        notes = [own_note(found[name], good[name], status[name], undefined, declared=name in entries)]
-        if best is not None and name not in sizes:
-            both = used[name] & used[best]
-            key = both.tobytes()
-            if key not in rivals:
-                rivals[key] = bench.measure(good[best], y, both)
-            notes.insert(0, baseline_note(found[name], rivals[key], level))
-        entry = entries.get(name, {})
-        rows.append(
-            {
-                "proxy": name,
-                "family": entry.get("family", "other"),
+    found: dict[str, Pair] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    with reporting(progress, "ranking") as report:
+        for done, name in enumerate(ready.names):
+            report(done, len(ready.names), 0)
+            x, used = ready.good[name], ready.used[name]
+            found[name] = sample.pair(x, ready.y, used)
+            extra = seed_error(sample, x, by_seed, used)
+            others = sizes if name not in given else Given(sample, ready.y, {})
+            rows[name] = {
+                "family": ready.entries.get(name, {}).get("family", "other"),
                 "direction": direction_of(df, name),
-                **found[name].readings(),
+                **_readings(sample, found[name], extra),
+                **_picks(sample, x, ready.y, used, k),
+                **_among_best(best_rows, x, ready.y, used, k),
+                **others.measure(x, used, found[name]),
                 "n": found[name].n,
-                "excluded": len(table) - found[name].n,
-                "undefined": ", ".join(f"{why} {count}" for why, count in count_undefined(status[name]).items()),
+                "excluded": len(ready.y) - found[name].n,
+                "undefined": ", ".join(f"{why} {n}" for why, n in count_undefined(ready.status[name]).items()),
                 "classes": found[name].classes,
                 "ceiling": np.nan if ceiling is None else ceiling["kendall"],
-                "baseline": name in sizes,
-                "note": "; ".join(filter(None, notes)),
+                "baseline": name in ready.sizes,
             }
-        )
-    ranking = pd.DataFrame(rows).set_index("proxy")
+        report(len(ready.names), len(ready.names), 0)
+    best = _best_size(ready, found)
+    _add_notes(rows, ready, found, sample, best, given, undefined)
+    ranking = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="proxy")
     best_first = np.argsort(-ranking["kendall"].fillna(-2.0).to_numpy(), kind="stable")
     ranking = ranking.iloc[best_first]
     ranking.attrs = {
         "ranking": {
             "target": target,
-            "target_direction": direction,
-            "rows": len(df),
-            "without_target": len(df) - len(table),
-            "classes": len(np.unique(equal)),
+            "target_direction": ready.direction,
+            "rows": len(ready.y),
+            "without_target": ready.without_target,
+            "classes": count_classes(ready.classes),
             "undefined": undefined,
+            "interval": interval,
             "resamples": resamples,
             "seed": seed,
             "level": level,
+            "given": list(given),
+            "top": top,
+            "rows_top": int(best_rows.inside.sum()),
+            "k": k,
+            "seeds": seeds,
             "baseline": best,
             "noise_ceiling": ceiling,
         },
         "settings": copy.deepcopy(df.attrs.get("settings", {})),
+        "accuracy": copy.deepcopy(df.attrs.get("accuracy", {})),
     }
     return ranking
 
 
-def _check_options(undefined: str, resamples: int, level: float) -> None:
-    if undefined not in ("drop", "worst"):
-        raise InputError(f'undefined must be "drop" or "worst"; got {undefined!r}.')
-    if resamples < 0:
-        raise InputError(f"resamples must be 0 (no intervals) or more; got {resamples}.")
-    if not 0 < level < 1:
-        raise InputError(f"level must be between 0 and 1, such as 0.95; got {level}.")
+def _readings(sample: Sample, pair: Pair, extra: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
+    tau_low, tau_high = sample.interval(pair.tau, pair.tau_spread, pair.classes, extra[0])
+    rho_low, rho_high = sample.interval(pair.rho, pair.rho_spread, pair.classes, extra[1])
+    return {
+        "kendall": pair.tau,
+        "kendall_low": tau_low,
+        "kendall_high": tau_high,
+        "spearman": pair.rho,
+        "spearman_low": rho_low,
+        "spearman_high": rho_high,
+    }
 
 
-def _names(df: pd.DataFrame, target: str, proxies: Sequence[str] | None) -> list[str]:
-    entries = described(df)
-    if proxies is None:
-        names = list(entries)
-    else:
-        names = [proxies] if isinstance(proxies, str) else list(proxies)
-        names += [name for name, entry in entries.items() if entry.get("family") == "size"]
-    names = [name for name in dict.fromkeys(names) if name != target]
-    if not names:
-        raise InputError(
-            'no proxy to rank: attrs["proxies"] describes no column of this table (a CSV export loses it); '
-            'pass proxies=["column", …].'
-        )
-    return names
+def _picks(sample: Sample, x: Floats, y: Floats, used: Bools, k: int) -> dict[str, float]:
+    """Return weighted τ, and what k picks find among the rows inside the sample."""
+    rows = used & sample.inside
+    best = float(np.max(y[sample.inside], initial=-np.inf))
+    return {
+        "weighted_kendall": weighted_kendall(x[rows], y[rows]),
+        "overlap": overlap(x[rows], y[rows], k),
+        "regret": regret(x[rows], y[rows], k, best),
+    }
 
 
-def _noise_ceiling(table: pd.DataFrame, noise: tuple[str, str], bench: Resampling) -> dict[str, Any]:
+def _among_best(sample: Sample, x: Floats, y: Floats, used: Bools, k: int) -> dict[str, float]:
+    pair = sample.pair(x, y, used)
+    readings = {**_readings(sample, pair), **_picks(sample, x, y, used, k)}
+    names = ("kendall", "kendall_low", "kendall_high", "spearman", "weighted_kendall", "overlap", "regret")
+    # kendall_top_low rather than kendall_low_top: the end of the interval comes last everywhere.
+    renamed = {name: name.replace("kendall_", "kendall_top_", 1) for name in ("kendall_low", "kendall_high")}
+    return {**{renamed.get(name, f"{name}_top"): readings[name] for name in names}, "n_top": pair.n}
+
+
+def _best_size(ready: Prepared, found: dict[str, Pair]) -> str | None:
+    ranked = [name for name in ready.sizes if not np.isnan(found[name].tau)]
+    return max(ranked, key=lambda name: abs(found[name].tau), default=None)
+
+
+def _add_notes(
+    rows: dict[str, dict[str, Any]],
+    ready: Prepared,
+    found: dict[str, Pair],
+    sample: Sample,
+    best: str | None,
+    given: Sequence[str],
+    undefined: str,
+) -> None:
+    rivals: dict[bytes, Pair] = {}
+    for name, row in rows.items():
+        ends = (row["kendall_low"], row["kendall_high"])
+        declared = name in ready.entries
+        notes = [own_note(found[name], ends, ready.good[name], ready.status[name], undefined, declared)]
+        if name not in ready.sizes:
+            notes.insert(0, partial_note(row, bool(given) and name not in given, found[name]))
+        if best is not None and name not in ready.sizes:
+            both = ready.used[name] & ready.used[best]
+            key = both.tobytes()
+            if key not in rivals:
+                rivals[key] = sample.pair(ready.good[best], ready.y, both)
+            mine = (
+                found[name] if bool((both == ready.used[name]).all()) else sample.pair(ready.good[name], ready.y, both)
+            )
+            notes.insert(0, baseline_note(sample, mine, rivals[key]))
+        row["note"] = "; ".join(filter(None, notes))
+
+
+def _check_top(top: float, k: int) -> None:
+    if not 0 < top < 1:
+        raise InputError(f"top must be a share between 0 and 1, such as 0.1 for the best 10 %; got {top!r}.")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k must be a number of architectures, 1 or more; got {k!r}.")
+
+
+def _noise_ceiling(table: pd.DataFrame, noise: tuple[str, str], sample: Sample) -> dict[str, Any]:
     if isinstance(noise, str) or len(noise) != 2:
         raise InputError(f"noise must name two columns, the target under two training seeds; got {noise!r}.")
     first, second = (values(table, name, "noise column") for name in noise)
-    found = bench.measure(first, second, ~(np.isnan(first) | np.isnan(second)))
-    return {"columns": list(noise), "n": found.n, **found.readings()}
+    found = sample.pair(first, second, ~(np.isnan(first) | np.isnan(second)))
+    return {"columns": list(noise), "n": found.n, **_readings(sample, found)}

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from automl_theory.accuracy.recipe import line
+
 WIDE = 90
+"""From this many columns on a second target's τ stands beside."""
+FULL = 120
+"""From this many columns on every value has its interval, below only τ."""
 _SHORT = {"generalization": "gen", "expressivity": "expr", "convergence": "conv"}
+_VALUES = {"Spearman ρ": "spearman", "partial ρ": "partial", "top τ": "kendall_top"}
 
 
 def print_ranking(ranking: pd.DataFrame, console: Console | None = None, *, beside: pd.DataFrame | None = None) -> None:
-    """Print the table that `rank` returns: proxy, family, τ [interval], ρ [interval], n, notes; best on top.
+    """Print the table that `rank` returns: proxy, family, τ [interval], ρ, partial ρ, top τ, n, notes; best on top.
 
-    Size baselines are marked with ◇, the noise ceiling closes the table, notes are letters explained below it, and a
-    last line says what was compared, on which rows, and what happened to undefined values. `beside` is a ranking
-    against another target, whose τ gets a column of its own where the terminal has at least 90 columns.
+    On a terminal of 120 columns or more ρ, partial ρ and top τ have their intervals too; below 90 they have short
+    heads, so that 80 are enough. Size baselines are marked with ◇, the noise ceiling closes the table, notes are
+    letters explained below it, and the last lines say what was compared, on which rows, given what, and what happened
+    to undefined values. `beside` is a ranking against another target, whose τ gets a column of its own where the
+    terminal has at least 90 columns.
     """
     console = console or Console()
     facts = ranking.attrs.get("ranking", {})
     if console.width < WIDE:
         beside = None
+    full = console.width >= FULL
     notes = _Letters()
     taus = None if beside is None else {str(proxy): float(tau) for proxy, tau in beside["kendall"].items()}
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("proxy", overflow="fold", max_width=28)
-    for column in ("for", "Kendall τ", "Spearman ρ"):
-        table.add_column(column, no_wrap=True)
+    table.add_column("for", no_wrap=True)
+    table.add_column("Kendall τ", no_wrap=True)
+    for head in _VALUES:
+        short = "ρ" if head == "Spearman ρ" and not full else head
+        table.add_column(short.replace("partial", "part.") if console.width < WIDE else short, no_wrap=True)
     if beside is not None:
         table.add_column(f"τ {_target(beside)}", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     table.add_column("note", no_wrap=True)
+
+    def cells(row: Mapping[str, Any]) -> list[str]:
+        return [_cell(row, "kendall"), *(_cell(row, name, full) for name in _VALUES.values())]
+
     for name, row in ranking.iterrows():
         baseline = bool(row["baseline"])
         table.add_row(
             f"{'◇ ' if baseline else ''}{escape(str(name))}",
             _SHORT.get(str(row["family"]), str(row["family"])),
-            interval(row["kendall"], row["kendall_low"], row["kendall_high"]),
-            interval(row["spearman"], row["spearman_low"], row["spearman_high"]),
+            *cells({str(column): value for column, value in row.items()}),
             *([] if taus is None else [interval(taus[str(name)], np.nan, np.nan)]),
             str(row["n"]),
             notes.of(row["note"]),
@@ -51,18 +69,25 @@ def print_ranking(ranking: pd.DataFrame, console: Console | None = None, *, besi
         table.add_row(
             "noise ceiling",
             "",
-            interval(ceiling["kendall"], ceiling["kendall_low"], ceiling["kendall_high"]),
-            interval(ceiling["spearman"], ceiling["spearman_low"], ceiling["spearman_high"]),
+            *cells(ceiling),
             *([] if beside is None else [interval(other.get("kendall", np.nan), np.nan, np.nan)]),
             str(ceiling["n"]),
             notes.of(f"{ceiling['columns'][0]} against {ceiling['columns'][1]}"),
             style="bold",
         )
     console.print(table)
-    for line in notes.legend():
-        console.print(line, style="dim", highlight=False, markup=False)
+    for note in notes.legend():
+        console.print(note, style="dim", highlight=False, markup=False)
     if facts:
         console.print(escape(footnote(ranking)), style="dim", highlight=False)
+
+
+def _cell(row: Mapping[str, Any], name: str, with_ends: bool = True) -> str:
+    """Return a value of a row, with its interval if asked for; nothing where the row has no such value."""
+    if name not in row:
+        return ""
+    low, high = (row.get(f"{name}_{end}", np.nan) if with_ends else np.nan for end in ("low", "high"))
+    return interval(row[name], low, high)
 
 
 class _Letters:
@@ -99,15 +124,33 @@ def interval(value: float, low: float, high: float) -> str:
 
 
 def footnote(ranking: pd.DataFrame) -> str:
-    """Return one or two sentences: the target, the rows and classes, the policy on undefined values, the intervals."""
+    """Return a few sentences: target and its recipe, rows, policy on undefined values, what partial, top and k mean.
+
+    The ranking must have the facts that `rank` writes to `attrs["ranking"]`.
+    """
     facts = ranking.attrs["ranking"]
     good = "low" if facts["target_direction"] == "minimize" else "high"
     policy = "left out of n" if facts["undefined"] == "drop" else "ranked last"
-    without = f", {facts['without_target']} without a target left out" if facts["without_target"] else ""
+    without = f", {facts['without_target']:,} without a target left out" if facts["without_target"] else ""
+    given = f"Partial ρ is given {', '.join(facts['given'])}. " if facts["given"] else "Partial ρ is given nothing. "
     best = f" ◇ size baseline: the best is {facts['baseline']}." if facts["baseline"] else ""
+    recipe = ranking.attrs.get("accuracy")
+    trained = f" Accuracies: {line(recipe)}." if recipe else ""
     return (
         f"Target {facts['target']} ({good} is good); + means the proxy's good direction agrees. "
-        f"{facts['rows']} architectures{without}, {facts['classes']} distinct; undefined values are {policy}. "
+        f"{facts['rows']:,} architectures{without}, {facts['classes']:,} distinct; undefined values are {policy}. "
+        f"{given}Top: the best {100 * facts['top']:g} % by target, {facts['rows_top']:,} architectures. "
+        f"Overlap and regret: k = {facts['k']} picks. {_intervals(facts)}{best}{trained}"
+    )
+
+
+def _intervals(facts: dict[str, Any]) -> str:
+    seeds = f", widened by what {len(facts['seeds'])} training seeds differ by" if facts["seeds"] else ""
+    if facts["interval"] == "analytic":
+        return f"{100 * facts['level']:g} % intervals: analytic, the distinct ones as clusters{seeds}."
+    if not facts["resamples"]:
+        return "No intervals."
+    return (
         f"{100 * facts['level']:g} % intervals: {facts['resamples']} bootstrap resamples of the distinct ones, "
-        f"seed {facts['seed']}.{best}"
+        f"seed {facts['seed']}{seeds}."
     )

@@ -59,6 +59,12 @@ def test_metadata_of_two_score_tables_is_merged() -> None:
     assert joined.attrs["settings"] == {"bn": "frozen"}
     assert joined.attrs["join"][0]["settings"] == {"bn": "batch"}
     assert joined.attrs["source"] == "x"
+    first, second = (pd.DataFrame({name: [1.0]}, index=["a"]) for name in ("c10", "c100"))
+    first.attrs["accuracy"], second.attrs["accuracy"] = {"dataset": "cifar10"}, {"dataset": "cifar100"}
+    joined = join(scores(), first, second)
+    assert joined.attrs["accuracy"] == {"dataset": "cifar10"}
+    assert joined.attrs["join"][1]["accuracy"] == {"dataset": "cifar100"}
+    assert "accuracy" not in joined.attrs["join"][0]
 
 
 def test_refusals() -> None:

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import ranks
 from scipy import stats
 
 from automl_theory.analysis.ranking import rank
+from automl_theory.analysis.top import chances
 from automl_theory.errors import InputError
 
 
@@ -147,11 +148,11 @@ def test_size_baselines_are_always_there_and_notes_compare_with_them() -> None:
     ranking = rank(table(), "test_loss", proxies=["good", "noise"])
     assert set(ranking.index) == {"good", "noise", "params"}
     assert ranking.attrs["ranking"]["baseline"] == "params"
-    assert ranking.loc["noise", "note"] == "below the size baseline"
+    assert ranking.loc["noise", "note"] == "below the size baseline; nothing clear beyond the given sizes"
     assert ranking.loc["good", "note"] == ""
     twin = table()
     twin["good"], twin["noise"] = (twin["params"] + sign * 0.05 * twin["noise"] for sign in (1, -1))
-    notes = set(rank(twin, "test_loss").loc[["good", "noise"], "note"])
+    notes = {note.split("; ")[0] for note in rank(twin, "test_loss", given=[]).loc[["good", "noise"], "note"]}
     assert notes == {"below the size baseline", "no clear gain over the size baseline"}
 
 
@@ -170,7 +171,7 @@ def test_saturation_and_wrong_way_are_said() -> None:
     df = table()
     df["good_status"] = ["saturated"] * 50 + ["ok"] * 10
     df.attrs["proxies"]["good"]["direction"] = "minimize"
-    note = rank(df, "test_loss", resamples=100).loc["good", "note"]
+    note = rank(df, "test_loss", resamples=100, given=[]).loc["good", "note"]
     assert note == "below the size baseline; points the wrong way; saturated on 83 %"
 
 
@@ -192,12 +193,15 @@ def test_constant_and_tiny_tables_are_nan_with_a_note() -> None:
     assert "target constant" in rank(df, "test_loss", resamples=5).loc["noise", "note"]
 
 
-def test_nearly_constant_has_no_interval() -> None:
+@pytest.mark.parametrize("interval", ["bootstrap", "analytic"])
+def test_nearly_constant_has_no_interval(interval: str) -> None:
     df = table()
     df["good"] = [1.0] + [0.0] * 59
-    found = rank(df, "test_loss", resamples=200).loc["good"]
-    assert np.isnan(found["kendall_low"])
-    assert "nearly constant, no interval" in found["note"]
+    df["cost"] = [1.0, 2.0, 3.0, 4.0] + [0.0] * 56
+    ranking = rank(df, "test_loss", resamples=200, interval=interval)  # type: ignore[arg-type]
+    assert np.isnan(ranking.loc["good", ["kendall_low", "spearman_low", "partial_low"]].astype(float)).all()
+    assert "nearly constant, no interval" in ranking.loc["good", "note"]
+    assert ranking.loc["cost", "kendall_low"] < ranking.loc["cost", "kendall"] < ranking.loc["cost", "kendall_high"]
 
 
 def test_noise_ceiling_stands_beside_every_proxy() -> None:
@@ -243,7 +247,15 @@ def test_target_direction_is_told_by_the_name(target: str, direction: str) -> No
         ({"proxies": ["god"]}, "proxy 'god' is not a column of this table. Did you mean 'good'"),
         ({"undefined": "keep"}, 'undefined must be "drop" or "worst"'),
         ({"resamples": -1}, "resamples must be 0"),
+        ({"resamples": 10.5}, "resamples must be 0"),
         ({"level": 95}, "level must be between 0 and 1"),
+        ({"seed": -1}, "seed must be an integer of at least 0"),
+        ({"interval": "analytical"}, 'interval must be "bootstrap" or "analytic"; got \'analytical\'. Did you mean'),
+        ({"top": 10}, "top must be a share between 0 and 1, such as 0.1 for the best 10 %; got 10"),
+        ({"k": 0}, "k must be a number of architectures, 1 or more; got 0"),
+        ({"k": 0.1}, "k must be a number of architectures"),
+        ({"given": ["parms"]}, "given column 'parms' is not a column of this table. Did you mean 'params'"),
+        ({"given": "canonical"}, "given column 'canonical' must be numeric"),
         ({"noise": ("test_loss_seed0",)}, "noise must name two columns"),
         ({"noise": ("test_loss_seed0", "seed1")}, "noise column 'seed1' is not a column"),
     ],
@@ -262,19 +274,128 @@ def test_a_table_without_metadata_asks_for_proxies() -> None:
         rank(df, "test_loss")
 
 
-def test_thirty_proxies_a_thousand_resamples_in_seconds() -> None:
+INTERVALS = ("bootstrap", "analytic")
+COLUMNS = [
+    *("family", "direction"),
+    *("kendall", "kendall_low", "kendall_high", "spearman", "spearman_low", "spearman_high"),
+    *("weighted_kendall", "overlap", "regret"),
+    *("kendall_top", "kendall_top_low", "kendall_top_high", "spearman_top"),
+    *("weighted_kendall_top", "overlap_top", "regret_top", "n_top"),
+    *("partial", "partial_low", "partial_high"),
+    *("partial_kendall", "partial_kendall_low", "partial_kendall_high"),
+    *("n", "excluded", "undefined", "classes", "ceiling", "baseline", "note"),
+]
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_every_column_and_fact_is_there(interval: str) -> None:
+    ranking = rank(table(), "test_loss", interval=interval)  # type: ignore[arg-type]
+    assert list(ranking.columns) == COLUMNS
+    facts = ranking.attrs["ranking"]
+    wanted = {"given": ["params"], "top": 0.1, "rows_top": 6, "k": 10, "interval": interval, "rows": 60, "classes": 60}
+    assert wanted.items() <= facts.items()
+    assert facts["seeds"] == ["test_loss_seed0", "test_loss_seed1"]
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("undefined", ["drop", "worst"])
+def test_every_value_is_that_of_the_reference(interval: str, undefined: str) -> None:
+    df = table(80)
+    df["cost"] = df["cost"].round()
+    df.loc[df.index[:7], "cost"] = np.nan
+    found = rank(df, "test_loss", interval=interval, undefined=undefined, top=0.4, k=5, resamples=20).loc["cost"]  # type: ignore[arg-type]
+    x, y, z = -df["cost"].to_numpy(), -df["test_loss"].to_numpy(), df["params"].to_numpy()
+    inside = np.isin(np.arange(80), ranks.best_rows(y, 0.4))
+    used = ~np.isnan(x) if undefined == "drop" else np.ones(80, dtype=bool)
+    x = np.nan_to_num(x, nan=-np.inf)
+    best = y.max()
+    for end, rows in (("", used), ("_top", used & inside)):
+        u, v = x[rows], y[rows]
+        assert found[f"kendall{end}"] == pytest.approx(ranks.kendall(u, v))
+        assert found[f"spearman{end}"] == pytest.approx(ranks.spearman(u, v))
+        assert found[f"weighted_kendall{end}"] == pytest.approx(ranks.weighted_kendall(u, v))
+        assert found[f"overlap{end}"] == pytest.approx(chances(u, 5) @ chances(v, 5) / 5)
+        assert found[f"regret{end}"] == pytest.approx(simulated_regret(u, v, 5, best), abs=0.02)
+    assert found["n_top"] == (used & inside).sum()
+    assert found["partial"] == pytest.approx(ranks.partial_spearman(x[used], y[used], z[used, None]))
+    assert found["partial_kendall"] == pytest.approx(ranks.partial_kendall(x[used], y[used], z[used]))
+
+
+def simulated_regret(x: np.ndarray, y: np.ndarray, k: int, best: float) -> float:
     rng = np.random.default_rng(0)
-    df = pd.DataFrame(rng.normal(size=(300, 30)), columns=[f"p{i}" for i in range(30)])
-    df["test_loss"] = rng.normal(size=300)
-    df.attrs["proxies"] = {f"p{i}": entry("size" if i == 0 else "saliency") for i in range(30)}
-    start = time.perf_counter()
-    rank(df, "test_loss")
-    assert time.perf_counter() - start < 15
+    picks = [np.lexsort([rng.random(len(x)), x])[-k:] for _ in range(20_000)]
+    return float(np.mean([best - y[rows].max() for rows in picks]))
+
+
+def test_analytic_intervals_agree_with_the_bootstrap() -> None:
+    df = table(600)
+    df["canonical"] = [f"c{i // 3}" for i in range(600)]
+    one, other = (rank(df, "test_loss", interval=interval, resamples=1000) for interval in INTERVALS)  # type: ignore[arg-type]
+    other = other.loc[one.index]
+    for measure in ("kendall", "spearman", "kendall_top", "partial", "partial_kendall"):
+        width = one[f"{measure}_high"] - one[f"{measure}_low"]
+        for end in ("low", "high"):
+            shift = (one[f"{measure}_{end}"] - other[f"{measure}_{end}"]).abs() / width
+            assert (shift.dropna() < 0.15).all(), (measure, end)
+        assert other[measure].tolist() == pytest.approx(one[measure].tolist(), nan_ok=True)
+
+
+def test_partial_is_given_the_sizes_of_the_table() -> None:
+    df = table()
+    df["macs"], df["layers"] = df["params"] * 2 + 1, np.round(df["params"])
+    ranking = rank(df, "test_loss", resamples=0)
+    assert ranking.attrs["ranking"]["given"] == ["params", "macs", "layers"]
+    assert np.isnan(ranking.loc["params", "partial"])
+    assert "given sizes" not in ranking.loc["params", "note"]
+    one = rank(df, "test_loss", resamples=0, given=["params"])
+    assert one.loc["good", "partial"] == pytest.approx(
+        rank(df, "test_loss", resamples=0, given=["macs"]).loc["good", "partial"]
+    )
+    none = rank(df, "test_loss", given=[])
+    assert none["partial"].isna().all()
+    assert not none["note"].str.contains("given sizes").any()
+    df["noise"] = np.exp(df["params"])
+    assert "follows from the given sizes" in rank(df, "test_loss", given="params").loc["noise", "note"]
+
+
+def test_classes_of_many_rows_and_one_class() -> None:
+    df = table()
+    df["canonical"] = "one"
+    for interval in INTERVALS:
+        row = rank(df, "test_loss", interval=interval).loc["good"]  # type: ignore[arg-type]
+        assert row["classes"] == 1
+        assert not np.isnan(row["kendall"])
+        assert np.isnan(row[["kendall_low", "spearman_low", "kendall_top_low", "partial_low"]].astype(float)).all()
+        assert "n too small for an interval" in row["note"]
+
+
+@pytest.mark.parametrize("undefined", ["drop", "worst"])
+def test_nothing_defined_and_everything_tied(undefined: str) -> None:
+    df = table()
+    df["good"], df["good_status"] = np.nan, "disconnected"
+    df["cost"], df["test_loss"] = 1.0, np.round(df["test_loss"] / 100)
+    for interval in INTERVALS:
+        ranking = rank(df, "test_loss", undefined=undefined, interval=interval, resamples=20)  # type: ignore[arg-type]
+        numbers = (
+            ranking.loc[["good", "cost"]].select_dtypes("number").drop(columns=["n", "n_top", "excluded", "classes"])
+        )
+        allowed = ["overlap", "regret", "overlap_top", "regret_top", "ceiling"]
+        assert numbers.drop(columns=allowed).isna().all(axis=None)
+        assert ranking.loc["good", "undefined"] == "disconnected 60"
+        assert ranking.loc["good", "n"] == (0 if undefined == "drop" else 60)
+        assert "undefined on 100 %" in ranking.loc["good", "note"]
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int, int]] = []
+    rank(table(), "test_loss", interval="analytic", progress=lambda *state: told.append(state))
+    assert told == [(0, 4, 0), (1, 4, 0), (2, 4, 0), (3, 4, 0), (4, 4, 0)]
 
 
 def test_analysis_and_report_never_import_torch() -> None:
     code = (
-        "import sys, automl_theory.analysis.ranking, automl_theory.analysis.join, automl_theory.report.html, "
+        "import sys, automl_theory.analysis.ranking, automl_theory.analysis.join, "
+        "automl_theory.analysis.comparison, automl_theory.report.html, "
         "automl_theory.report.console, plotly.graph_objects, jinja2; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 
 from automl_theory.analysis.ranking import rank
-from automl_theory.report.console import interval, print_ranking
+from automl_theory.report.console import footnote, interval, print_ranking
 
 
 def printed(ranking: pd.DataFrame, width: int = 100, beside: pd.DataFrame | None = None) -> str:
@@ -32,6 +32,48 @@ def test_prints_every_proxy_the_ceiling_and_the_policy(scored: pd.DataFrame) -> 
     assert "undefined values are ranked last" in flat
     assert "1 without a target left out" in flat
     assert "the best is params" in flat
+    assert "Partial ρ is given params." in flat
+    assert "Top: the best 10 % by target, 12 architectures." in flat
+    assert "k = 10 picks" in flat
+    assert "95 % intervals: 50 bootstrap resamples of the distinct ones, seed 0" in flat
+
+
+def test_a_wide_terminal_shows_every_interval(scored: pd.DataFrame) -> None:
+    ranking = rank(scored, "test_loss", resamples=50)
+    row = ranking.loc["turning_angle"]
+    for width, with_ends in ((80, False), (100, False), (130, True)):
+        text = printed(ranking, width)
+        assert max(map(len, text.splitlines())) <= width
+        line = next(line for line in text.splitlines() if "turning_angle" in line)
+        for name in ("spearman", "partial", "kendall_top"):
+            value = f" {row[name]:.2f}"
+            assert value in line
+            assert (f"{value} [{row[f'{name}_low']:.2f},{row[f'{name}_high']:.2f}]" in line) == with_ends
+    heads = [printed(ranking, width).splitlines()[0].split() for width in (80, 130)]
+    assert heads[0] == ["proxy", "for", "Kendall", "τ", "ρ", "part.", "ρ", "top", "τ", "n", "note"]
+    assert heads[1] == ["proxy", "for", "Kendall", "τ", "Spearman", "ρ", "partial", "ρ", "top", "τ", "n", "note"]
+
+
+def test_eighty_columns_are_enough_for_long_names(scored: pd.DataFrame) -> None:
+    long = "a_very_long_name_of_a_proxy_that_nobody_should_choose"
+    df = scored.rename(columns={"synflow": long})
+    text = printed(rank(df, "test_loss", proxies=["turning_angle", long], resamples=50), 80)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_footnote_says_how_it_was_measured(scored: pd.DataFrame) -> None:
+    scored.attrs["accuracy"] = {"release": "NATS-Bench v1.0", "dataset": "cifar10", "epochs": 200}
+    scored = scored.drop(index=scored.index[7:9])
+    without = footnote(rank(scored, "test_loss", resamples=0, given=[], top=0.25, k=3, undefined="drop"))
+    assert "undefined values are left out of n." in without
+    assert "Partial ρ is given nothing. Top: the best 25 % by target" in without
+    assert "k = 3 picks. No intervals." in without
+    assert without.endswith(" Accuracies: NATS-Bench v1.0, cifar10, 200 epochs.")
+    analytic = footnote(rank(scored, "test_loss", interval="analytic", level=0.9))
+    assert (
+        "90 % intervals: analytic, the distinct ones as clusters, widened by what 2 training seeds differ by."
+        in analytic
+    )
 
 
 def test_markup_in_names_is_plain_text(scored: pd.DataFrame) -> None:

@@ -19,9 +19,18 @@ _PUBLIC = {
     "score_space": "automl_theory.scoring.engine",
     "load_batch": "automl_theory.data",
     "graph_metrics": "automl_theory.graphs.table",
+    "infinite_width": "automl_theory.infinite_width",
     "load_accuracy": "automl_theory.accuracy.tables",
     "join": "automl_theory.analysis.join",
     "rank": "automl_theory.analysis.ranking",
+    "compare": "automl_theory.analysis.comparison",
+    "pareto": "automl_theory.analysis.pareto",
+    "hypervolume": "automl_theory.analysis.hypervolume",
+    "no_free_lunch": "automl_theory.analysis.tradeoff",
+    "RankComposite": "automl_theory.analysis.composite",
+    "AccuracyComposite": "automl_theory.analysis.supervised",
+    "cross_validate_accuracy": "automl_theory.analysis.supervised",
+    "rank_table": "automl_theory.analysis.composite",
     "report": "automl_theory.report.html",
 }
 
@@ -32,7 +41,8 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'automl_theory' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    module = importlib.import_module(_PUBLIC[name])
+    value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 GAUSSIAN_CLASSES = 10
+MAX_VALUES = 2**34
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,25 @@ def load_batch(spec: Spec = "digits", n: int = 64, seed: int = 0, *, size: int =
     is 1 or 3, and axis 1 if both are. y holds integers; they are renumbered 0..classes-1 in their order. Values are
     standardised per channel with mean and std of the whole source set, except a pair of floating-point arrays, taken as
     it is. Then comes the bilinear resize to size × size (antialiased when shrinking), then grey → channels by
-    repetition or channels → 1 by the mean. Raises `InputError` for anything else.
+    repetition or channels → 1 by the mean.
+
+    Returns a `Batch`: x (n, channels, size, size) float32 on the CPU, y (n,) int64, and how they came to be. Values are
+    in standard deviations of the source set ("gaussian" and floating-point arrays: as they are).
+
+    Raises `InputError` for any other spec, n above the size of the set, settings below 1 (seed: 0), identical or
+    non-finite images, fewer than two classes, and files that are missing, damaged or of another format.
+
+    Sources: scikit-learn's copy of the UCI handwritten digits (Alpaydin & Kaynak 1998); Krizhevsky 2009 (CIFAR).
     """
     _whole("n", n, 1)
     _whole("seed", seed, 0)
     _whole("size", size, 1)
     _whole("channels", channels, 1)
+    if n * channels * size * size > MAX_VALUES:
+        raise InputError(
+            f"expected a batch of at most {MAX_VALUES} values, got n={n} of {channels}×{size}×{size}; "
+            "give a smaller size, or fewer samples"
+        )
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(spec, str) and spec == "gaussian":
         y = rng.permutation(np.arange(GAUSSIAN_CLASSES).repeat(_quota(np.full(GAUSSIAN_CLASSES, n), n, rng)))

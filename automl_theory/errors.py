@@ -1,4 +1,15 @@
-"""The exceptions a user meets, each one line that says what was expected, what came, and the remedy."""
+"""What can go wrong, in words: the exceptions a user meets, and the statuses of a value.
+
+Each exception is one line that says what was expected, what came, and the remedy. Each value of a proxy has a status:
+
+    ok               the value means what its name says
+    saturated        a count that reached its ceiling, and tells networks apart no more
+    rank_deficient   a singular kernel; the value is the limit that its docstring names
+    disconnected     the output does not depend on the input
+    no_parameters    none that counts reaches the output
+    non_finite       an output or a kernel holds NaN or infinity
+    failed           the reason is recorded beside it
+"""
 
 from __future__ import annotations
 
@@ -6,6 +17,10 @@ import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
+
+# By rising gravity: of several seeds a table shows the gravest.
+STATUSES = ("ok", "saturated", "rank_deficient", "disconnected", "no_parameters", "non_finite", "failed")
+VALUED = STATUSES[:3]
 
 
 class AutoMLTheoryError(Exception):
@@ -38,7 +53,25 @@ def require(module: str, extra: str) -> ModuleType:
         ) from error
 
 
-def suggest(word: str, choices: Iterable[str]) -> str:
+def reason(error: BaseException, most: int = 200) -> str:
+    """Return what an exception says as one line of at most `most` characters; its type if it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """Return type and first line of an exception, the line cut after `most` characters."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:most]}" if lines else type(error).__name__
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or on a GPU; torch says so on a CPU by a RuntimeError's text alone."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def suggest(word: object, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest of `choices`, or "" if none is near."""
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -143,7 +143,7 @@ def kernel_regression_error(
     empirical_ntk(net, x_held, x, …) and centre="own".
     """
     if centre not in ("seen", "own", "none"):
-        raise InputError(f"centre={centre!r} is not one of seen, own, none")
+        raise InputError(f"centre={centre!r} is not one of seen, own, none; give one of them")
     seen, held = (np.asarray(y, dtype=np.float64) for y in (y_seen, y_held))
     means = {"seen": (seen.mean(0), seen.mean(0)), "own": (seen.mean(0), held.mean(0)), "none": (0.0, 0.0)}
     solution, status = solve(k_seen, seen - means[centre][0], eps)

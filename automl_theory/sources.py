@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import InputError, reason, suggest
 from automl_theory.safe_pickle import load
 
 Spec = str | os.PathLike[str] | tuple[Any, Any]
@@ -72,6 +72,16 @@ def read_source(spec: Spec) -> RawImages:
         x, y = load_digits(return_X_y=True)
         return labelled_images(x.reshape(-1, 8, 8).astype(np.uint8), y, "digits", "digits of scikit-learn")
     path = Path(spec)
+    try:
+        return _at(path, str(spec))
+    except OSError as error:
+        raise InputError(
+            f"expected a folder or a .npz file, but {str(path)[:200]} cannot be read ({error.strerror or error}); "
+            "check the path and its permissions"
+        ) from error
+
+
+def _at(path: Path, spec: str) -> RawImages:
     if path.is_dir():
         return _cifar(path)
     if path.is_file() and path.suffix == ".npz":
@@ -80,10 +90,10 @@ def read_source(spec: Spec) -> RawImages:
         raise InputError(
             f"expected a .npz file or a folder with CIFAR files, got {path}; unpack archives, save arrays as .npz"
         )
-    if path.name == str(spec) and not path.suffix:
+    if path.name == spec and not path.suffix:
         hint = suggest(path.name, WORDS)
         raise InputError(
-            f"expected data 'digits', 'gaussian', a folder or a .npz file, got {path.name!r}, which is none.{hint}"
+            f"expected data 'digits', 'gaussian', a folder or a .npz file, got {path.name!r}; give one of them.{hint}"
         )
     raise InputError(f"expected a folder or a .npz file, but {path} does not exist; check the path")
 
@@ -107,9 +117,8 @@ def _npz(path: Path) -> RawImages:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        line = " ".join(str(error).split())[:160]
         raise InputError(
-            f"expected {path.name} to be a readable .npz of plain arrays, but: {line}; save it again"
+            f"expected {path.name} to be a readable .npz of plain arrays, but: {reason(error)}; save it again"
         ) from error
     return labelled_images(x, y, path.stem, f"file {path.name}", standardise=True)
 
@@ -123,7 +132,7 @@ def labelled_images(
     """
     if hasattr(x, "detach"):
         x = (x.float() if x.is_floating_point() else x).detach().cpu().numpy()
-    images, labels = np.asarray(x), class_numbers(y)
+    images, labels = _array("x", x), class_numbers(y)
     if images.dtype.kind not in "uif" or images.ndim not in (3, 4):
         raise InputError(
             f"expected x as numbers of shape (n, h, w), (n, h, w, c) or (n, c, h, w), got {images.dtype} of shape "
@@ -225,9 +234,16 @@ def _cifar_pickle(file: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.
     return x, labels
 
 
+def _array(name: str, values: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"expected {name} as an array, but: {reason(error)}; give rows of equal length") from error
+
+
 def class_numbers(y: Any) -> NDArray[np.int64]:
     """Return labels, an array or a tensor, as int64 of shape (n,); `InputError` if they are not integers."""
-    labels = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
+    labels = _array("y", y.detach().cpu() if hasattr(y, "detach") else y)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             f"expected y as integers of shape (n,), got {labels.dtype} of shape {labels.shape}; give class numbers"

@@ -93,9 +93,11 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
     them: a ReLU that reads ±1e-8 switches, and in ten steps at a high learning rate the weights have parted. What comes
     out is another draw of the same noise that a second seed shows, not the same number to three digits.
 
-    Errors: InputError if x and y have unequal lengths or none, labels are no int64, the seed is no integer >= 0, or
-    the logits have another shape than (n, classes).
+    Errors: InputError if `net` is no module, the data are no pairs of tensors, x and y have unequal lengths or none,
+    labels are no int64 from 0 on, the seed is no integer >= 0, or the logits have another shape than (n, classes).
     """
+    if not isinstance(net, nn.Module):
+        raise InputError(f"expected an nn.Module to train, got {type(net).__name__}; build the network first")
     recipe = recipe or Recipe()
     for name, data in (("train_data", train_data), ("test_data", test_data)):
         _check(name, data)
@@ -119,13 +121,17 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
 
 
 def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
-    """Return mean cross-entropy (nats) and accuracy (%) of `net` on (x, y), in eval mode, in which it is left."""
+    """Return mean cross-entropy (nats) and accuracy (%) of `net` on (x, y), in eval mode, in which it is left.
+
+    Errors: InputError for data or logits as `train` refuses them.
+    """
+    _check("data", data)
     x, y = data
     net.eval()
     loss, right = 0.0, 0
     with torch.no_grad():
         for part, labels in zip(x.split(EVALUATION_BATCH), y.split(EVALUATION_BATCH), strict=True):
-            logits = _logits(net, part)
+            logits = _logits(net, part, labels)
             loss += cross_entropy(logits, labels, reduction="none").double().sum().item()
             right += int((logits.argmax(1) == labels).sum())
     return loss / len(y), 100.0 * right / len(y)
@@ -166,7 +172,7 @@ def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tup
             progress = (epoch * steps + number) / (recipe.epochs * steps)
             optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
             labels = y[chosen]
-            logits = _logits(net, x[chosen])
+            logits = _logits(net, x[chosen], labels)
             loss = cross_entropy(logits, labels)
             if not math.isfinite(loss.item()):
                 return history, False
@@ -178,17 +184,26 @@ def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tup
     return history, True
 
 
-def _logits(net: nn.Module, x: Tensor) -> Tensor:
+def _logits(net: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     logits = net(x)
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"expected logits of shape ({len(x)}, classes), got {shape}; give a network that returns them")
+    if int(labels.max()) >= logits.shape[1]:
+        raise InputError(
+            f"expected labels below {logits.shape[1]}, the number of logits, got {int(labels.max())}; "
+            "give the network an output for each class"
+        )
     return logits
 
 
 def _check(name: str, data: Data) -> None:
+    if len(data) != 2 or not all(isinstance(part, Tensor) for part in data):
+        raise InputError(f"expected {name} as a pair (x, y) of tensors; convert with torch.as_tensor")
     x, y = data
     if len(x) != len(y) or not len(y):
         raise InputError(f"expected {name} with as many labels as inputs, got {len(x)} and {len(y)}; give one an input")
     if y.dtype != torch.int64 or y.dim() != 1:
         raise InputError(f"expected labels of {name} int64 (n,), got {y.dtype} {tuple(y.shape)}; convert with y.long()")
+    if int(y.min()) < 0:
+        raise InputError(f"expected labels of {name} of 0 and more, got {int(y.min())}; number the classes from 0")

@@ -185,5 +185,5 @@ def test_kernel_regression_error():
         error, status = kernel_regression_error(*broken)
         assert math.isnan(error)
         assert status == "non_finite"
-    with pytest.raises(InputError, match="centre='mean' is not one of seen, own, none"):
+    with pytest.raises(InputError, match="centre='mean' is not one of seen, own, none; give one of them"):
         kernel_regression_error(*parts, centre="mean")

@@ -209,6 +209,17 @@ def test_wrong_data_or_network_is_refused() -> None:
         train(perceptron(), (x, y), (x[:0], y[:0]))
     with pytest.raises(InputError, match=r"int64.*convert with y.long\(\)"):
         train(perceptron(), (x, y.float()), (x, y))
+    with pytest.raises(InputError, match="labels below 3, the number of logits, got 12; give the network an output"):
+        train(perceptron(), (x, y + 10), (x, y))
+    with pytest.raises(InputError, match="labels of test_data of 0 and more, got -1; number the classes from 0"):
+        train(perceptron(), (x, y), (x, y - 1))
+    for data in ((x.numpy(), y.numpy()), (x, y, y)):
+        with pytest.raises(InputError, match=r"train_data as a pair \(x, y\) of tensors; convert with torch.as_tensor"):
+            train(perceptron(), data, (x, y))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="data with as many labels as inputs, got 0 and 0"):
+        evaluate(perceptron(), (x[:0], y[:0]))
+    with pytest.raises(InputError, match=r"expected an nn\.Module to train, got NoneType; build the network first"):
+        train(None, (x, y), (x, y))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="seed"):
         train(perceptron(), (x, y), (x, y), seed=-1)
     with pytest.raises(InputError, match=r"logits of shape \(20, classes\)"):

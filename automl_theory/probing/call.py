@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import InputError, is_memory, reason, suggest
 from automl_theory.probing.layer_gradients import Unsupported
 
 
@@ -18,7 +18,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def check_module(net: object) -> None:
     """Raise InputError unless `net` is an nn.Module with weights, whose torch functions a pass can watch."""
     if not isinstance(net, nn.Module):
-        raise InputError(f"the network must be a torch.nn.Module, got {type(net).__name__}")
+        raise InputError(f"the network must be a torch.nn.Module, got {type(net).__name__}; build it first")
     if any(isinstance(module, torch.jit.ScriptModule) for module in net.modules()):
         raise InputError("the network is scripted (torch.jit) and cannot be watched; pass the module it was made from")
     if any(isinstance(p, nn.UninitializedParameter) for p in net.parameters()):
@@ -45,18 +45,21 @@ def call(net: nn.Module, x: Tensor) -> Tensor:
     """net(x) checked to be one output row (n, k) a sample; (n,) becomes (n, 1). The module gets a copy of x."""
     try:
         out = net(x.clone())
-    except (Unsupported, InputError, torch.OutOfMemoryError, MemoryError):
+    except (Unsupported, InputError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if is_memory(error):
+            raise
         raise InputError(
-            f"the module fails on an input of shape {tuple(x.shape)}: {reason}; check x against what the module expects"
+            f"the module fails on an input of shape {tuple(x.shape)}: {reason(error)}; check x against what the module expects"
         ) from error
     if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(x):
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise InputError(
             f"the module must return a tensor with one row a sample, got {got}; wrap it to return its logits"
         )
+    if not out.is_floating_point():
+        raise InputError(f"the module must return logits, got {out.dtype} numbers; wrap it to return its logits")
     return rows_of(out)
 
 

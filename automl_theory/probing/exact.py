@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from automl_theory.errors import InputError
+from automl_theory.errors import InputError, is_memory, reason
 from automl_theory.probing.batch_norm import BnMode, Statistics
 from automl_theory.probing.call import call, rows_of
 from automl_theory.probing.gram import gram
@@ -135,9 +135,11 @@ class _Pass:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "There is a performance drop")
                 by_seed = [gradients(block, x, seed) for seed in self.seeds]
-        except (torch.OutOfMemoryError, Unsupported, Mixing):
+        except (Unsupported, Mixing):
             raise
-        except Exception:
+        except Exception as error:
+            if is_memory(error):
+                raise
             return None
         parts = {name: torch.stack([found[name] for found, _ in by_seed], dim=1) for name in block}
         plain, _ = self._one_by_one(block, x[:1])
@@ -155,10 +157,12 @@ class _Pass:
         for sample in x:
             try:
                 row = self._row(leaves, sample)
-            except (torch.OutOfMemoryError, Unsupported, Mixing):
+            except (Unsupported, Mixing):
                 raise
             except Exception as error:
-                raise Mixing(f"the module fails on a single sample ({_line(error)})") from error
+                if is_memory(error):
+                    raise
+                raise Mixing(f"the module fails on a single sample ({reason(error)})") from error
             outputs.append(row.detach())
             gradients += [differentiate(row, seed, list(leaves.values())) for seed in self.seeds]
         shape = (len(x), len(self.seeds))
@@ -184,10 +188,12 @@ def differentiate(out: Tensor, seed: Tensor, parameters: list[Tensor]) -> tuple[
         return tuple(torch.zeros_like(p) for p in parameters)
     try:
         found = torch.autograd.grad(out, parameters, seed, retain_graph=True, allow_unused=True)
-    except (torch.OutOfMemoryError, Unsupported):
+    except Unsupported:
         raise
     except Exception as error:
-        raise InputError(f"the backward pass of the module fails: {_line(error)}") from error
+        if is_memory(error):
+            raise
+        raise InputError(f"the backward pass of the module fails: {reason(error)}") from error
     return tuple(torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True))
 
 
@@ -228,7 +234,3 @@ def _coupled_rows(out: Tensor, parameters: list[Tensor], seeds: Tensor) -> Tenso
                 start += gradient.numel()
         seed[i] = 0
     return rows
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

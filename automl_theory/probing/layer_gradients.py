@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from automl_theory.errors import is_memory, reason
 from automl_theory.probing.gram import flatten_samples, gram
 from automl_theory.probing.sharing import Contiguous
 
@@ -116,10 +117,12 @@ class LayerGradients:
             for jacobian in self._pending.values():
                 self._reduce(jacobian)
             self._reduce_small()
-        except (Unsupported, torch.OutOfMemoryError, MemoryError):
+        except Unsupported:
             raise
         except Exception as error:
-            raise Unsupported(f"the backward pass fails: {' '.join(str(error).split())[:200]}") from error
+            if is_memory(error):
+                raise
+            raise Unsupported(f"the backward pass fails: {reason(error)}") from error
         finally:
             self._pending.clear()
             self._small.clear()

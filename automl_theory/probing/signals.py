@@ -71,6 +71,7 @@ class Signals:
         self._size = size
         self.n = len(x)
         self.kernel_method = "none"
+        self._refused = ""
         self._kernel: Array | None = None
         self._codes: Codes | None = None
         self._features: Tensor | None = None
@@ -90,7 +91,8 @@ class Signals:
                     gradients.backward(out, torch.ones_like(out))
                     self._kernel, self.kernel_method = gradients.kernel.cpu().numpy(), "layers"
                     return
-                except Unsupported:
+                except Unsupported as reason:
+                    self._refused = str(reason)
                     gradients.release()
             with torch.no_grad():
                 self._forward(want_codes, None)
@@ -109,7 +111,9 @@ class Signals:
         return out
 
     def _separate_kernel(self, bn: BnMode) -> tuple[Array, str]:
-        kernel, how = measured_kernel(self.net, self.x, bn=bn, output=self.output, biases=self.biases)
+        kernel, how = measured_kernel(
+            self.net, self.x, bn=bn, output=self.output, biases=self.biases, refused=self._refused
+        )
         return kernel.cpu().numpy(), how
 
     @cached_property
@@ -178,7 +182,11 @@ class Signals:
     @cached_property
     def targets(self) -> Array | None:
         """One-hot labels (n, classes); None without labels."""
-        return None if self.y is None or self.classes is None else np.eye(self.classes)[self.y]
+        return (
+            None
+            if self.y is None or self.classes is None
+            else (self.y[:, None] == np.arange(self.classes)).astype(float)
+        )
 
     @cached_property
     def size(self) -> Mapping[str, float]:

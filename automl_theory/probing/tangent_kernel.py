@@ -94,8 +94,12 @@ def measured_kernel(
     biases: bool = False,
     parameters: ParameterFilter = None,
     method: Method = "auto",
+    refused: str = "",
 ) -> tuple[Tensor, str]:
-    """`empirical_ntk`, and how it came about: a method, with the reason in brackets where it is a makeshift."""
+    """`empirical_ntk`, and how it came about: a method, with the reason in brackets where it is a makeshift.
+
+    `refused`: why a pass over this module is known not to do for the layer-wise kernel, if it is.
+    """
     check_choice("bn", bn, BN_MODES)
     check_choice("output", output, OUTPUTS)
     check_choice("method", method, METHODS)
@@ -111,7 +115,7 @@ def measured_kernel(
         selected = select_parameters(net, biases, parameters)
         for parameter in net.parameters():
             parameter.requires_grad_(False)
-        how: str = "coupled" if bn == "batch" else method
+        how: str = "coupled" if bn == "batch" else f"functional ({refused})" if refused else method
         if how in ("auto", "layers"):
             try:
                 return layer_kernel(net, batches, selected, bn, output), "layers"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import STATUSES, InputError, suggest
 from automl_theory.proxies import convergence, expressivity, generalization, size
-from automl_theory.proxies.base import STATUSES, Proxy, Undefined, parameterised
+from automl_theory.proxies.base import Proxy, Undefined, parameterised
 
 REGISTRY: dict[str, Proxy] = {
     proxy.name: proxy for module in (size, expressivity, convergence, generalization) for proxy in module.PROXIES
@@ -15,10 +15,17 @@ GROUPS = ("core", "full")
 
 
 def get_proxy(name: str) -> Proxy:
-    """The proxy of a name such as "ntk_lambda_min" or "ntk_numerical_rank:tol=0.001".
+    """The proxy of a name such as "ntk_lambda_min", or with parameters "ntk_numerical_rank:tol=0.001".
 
-    Raises InputError with the nearest known name for an unknown one.
+    A `Proxy` is data: family, direction, unit, formula, and `documentation` with edge values and source. Several
+    parameters are joined by "+": "linear_regions_thin:repeats=2+samples=100".
+
+    Raises:
+        InputError: for an unknown name (with the nearest known one), an unknown parameter, or a value that is not
+            positive, finite and of the parameter's type.
     """
+    if not isinstance(name, str):
+        raise InputError(f"proxies are named by texts, got {name!r}; see: automl-theory list proxies")
     base, colon, text = name.partition(":")
     if base not in REGISTRY:
         raise InputError(f"unknown proxy {base!r}; see: automl-theory list proxies.{suggest(base, REGISTRY)}")
@@ -31,6 +38,8 @@ def get_proxies(names: str | Iterable[str] = "core") -> list[Proxy]:
     A comma-separated text is a list; parameters of one proxy are joined by "+" ("a:samples=100+repeats=2,b"). Doubles
     are dropped, order kept. Raises InputError for an unknown name or an empty list.
     """
+    if not isinstance(names, Iterable):
+        raise InputError(f"expected names of proxies, got {names!r}; use 'core', 'full' or a list of names")
     items = names.split(",") if isinstance(names, str) else list(names)
     found: dict[str, Proxy] = {}
     for item in (part.strip() if isinstance(part, str) else part for part in items):
@@ -46,7 +55,10 @@ def get_proxies(names: str | Iterable[str] = "core") -> list[Proxy]:
 
 
 def list_proxies(family: str | None = None) -> list[str]:
-    """Names of all proxies, or of one family ("expressivity", "convergence", "generalization", "size")."""
+    """Names of all proxies, or of one family ("expressivity", "convergence", "generalization", "size"), in table order.
+
+    `get_proxy` tells what each one is. Raises InputError for an unknown family, with the nearest known one.
+    """
     families = sorted({proxy.family for proxy in REGISTRY.values()})
     if family is not None and family not in families:
         raise InputError(f"unknown family {family!r}; known: {', '.join(families)}.{suggest(family, families)}")

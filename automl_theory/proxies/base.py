@@ -13,14 +13,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import VALUED, InputError, suggest
 
 Family = Literal["expressivity", "convergence", "generalization", "saliency", "size"]
 Direction = Literal["maximize", "minimize"]
 Value = tuple[float, str]
 
-STATUSES = ("ok", "disconnected", "no_parameters", "rank_deficient", "saturated", "non_finite", "failed")
 NAN = float("nan")
+
+
+# What whoever scores may not have: where the signals hold it, and what is said where they do not.
+_GIVEN = {
+    "labels": ("targets", "labels are needed; pass y"),
+    "graph": ("graph", "the cell's graph is needed; score an architecture of a space that has one"),
+    "thin": ("thin", "a space that builds one-channel cells is needed"),
+}
 
 
 class Undefined(Exception):
@@ -37,8 +44,8 @@ class Proxy:
         direction: whether a larger or a smaller value is held to be better.
         unit: of the value, in words.
         compute: (signals, **parameters) → (value, status); its docstring gives formula, edge values and source.
-        needs: what it reads: "kernel", "codes", "features" (collected in the pass); "parameters" (counted ones);
-            "labels", "graph", "thin".
+        needs: what it reads: "kernel", "codes", "features" (collected in the pass); "parameters" (some that count);
+            "labels", "graph", "thin" (from whoever scores; `Undefined` where they are missing).
         parameters: keyword arguments of `compute` that differ from its defaults.
         core: whether one forward, one frozen backward and one Gram give it.
         revision: raised when the same name starts to mean another number.
@@ -74,7 +81,7 @@ class Proxy:
 
         "non_finite" outputs, "disconnected" outputs (the same for every input) and "no_parameters" (none counts, or the
         kernel is zero because none reaches the output) are decided here, before `compute`; size measures always have a
-        value.
+        value. Raises `Undefined` where something it needs is missing, or `compute` does.
         """
         if self.family != "size":
             if not signals.finite:
@@ -85,8 +92,11 @@ class Proxy:
                 return NAN, "no_parameters"
             if "kernel" in self.needs and signals.spectrum.status in ("disconnected", "non_finite"):
                 return NAN, "no_parameters" if signals.spectrum.status == "disconnected" else "non_finite"
+        for need, (held, reason) in _GIVEN.items():
+            if need in self.needs and getattr(signals, held) is None:
+                raise Undefined(reason)
         value, status = self.compute(signals, **self.parameters)
-        if math.isnan(value) and status in ("ok", "saturated", "rank_deficient"):
+        if math.isnan(value) and status in VALUED:
             status = "non_finite"
         return float(value), status
 
@@ -108,13 +118,17 @@ def parameterised(proxy: Proxy, text: str) -> Proxy:
                 f"proxy {proxy.name!r} has no parameter {name!r}; it has: {known}.{suggest(name, defaults)}"
             )
         if name in values:
-            raise InputError(f"{proxy.name}:{name} is given twice")
+            raise InputError(f"{proxy.name}:{name} is given twice; give it once")
         kind = type(defaults[name])
         try:
             values[name] = kind(value)
         except ValueError:
-            raise InputError(f"{proxy.name}:{name} must be of type {kind.__name__}, got {value!r}") from None
+            raise InputError(
+                f"{proxy.name}:{name} must be of type {kind.__name__}, got {value!r}; the default is {defaults[name]}"
+            ) from None
         if not 0 < values[name] < math.inf:
-            raise InputError(f"{proxy.name}:{name} must be positive and finite, got {value!r}")
+            raise InputError(
+                f"{proxy.name}:{name} must be positive and finite, got {value!r}; the default is {defaults[name]}"
+            )
     full = "+".join(f"{k}={v}" for k, v in sorted(values.items()))
     return replace(proxy, name=f"{proxy.name}:{full}", parameters=values)

@@ -24,8 +24,9 @@ def _need_units(signals: Signals) -> None:
 def linear_regions(signals: Signals) -> Value:
     """Number of distinct ReLU patterns among the n samples of the batch, between 1 and n.
 
-    "saturated" when every sample has its own pattern, which real networks nearly always reach: see
-    `linear_regions_thin`. Undefined without a ReLU. Source: Chen, Gong & Wang 2021 (TE-NAS), on the plain network.
+    Expressivity; maximize; unit: regions. Edge values: "saturated" when every sample has its own pattern, which real
+    networks nearly always reach: see `linear_regions_thin`; undefined without a ReLU. Source: Chen, Gong & Wang 2021
+    (TE-NAS), on the plain network.
     """
     _need_units(signals)
     count = count_distinct(signals.hamming)
@@ -35,11 +36,11 @@ def linear_regions(signals: Signals) -> Value:
 def linear_regions_thin(signals: Signals, samples: int = 1000, repeats: int = 3) -> Value:
     """Distinct ReLU patterns of the one-channel cell without stem over repeats × samples Gaussian 1×3×3 inputs.
 
-    TE-NAS's protocol against saturation: BatchNorm by each batch's statistics, patterns of all batches pooled.
-    "saturated" at samples·repeats. Needs a space that builds such a network. Source: Chen, Gong & Wang 2021.
+    Expressivity; maximize; unit: regions. TE-NAS's protocol against saturation: BatchNorm by each batch's statistics,
+    patterns of all batches pooled. Edge values: "saturated" at samples·repeats; undefined without a space that builds
+    such a network. Source: Chen, Gong & Wang 2021 (TE-NAS).
     """
-    if signals.thin is None:
-        raise Undefined("a space that builds one-channel cells is needed")
+    assert signals.thin is not None
     count = thin_regions(signals.thin(signals.seed), samples, repeats, signals.seed)
     return float(count), "saturated" if count == samples * repeats else "ok"
 
@@ -47,9 +48,10 @@ def linear_regions_thin(signals: Signals, samples: int = 1000, repeats: int = 3)
 def segment_regions(signals: Signals, points: int = 129) -> Value:
     """1 + number of ReLU sign changes along the segment between two samples: the linear pieces it crosses.
 
-    Seen at `points` equidistant points, BatchNorm statistics frozen from the batch: a lower bound that counts a unit
-    once per interval. Averaged over up to 3 pairs of successive samples. Undefined for one sample or without a ReLU.
-    Source: Hanin & Rolnick 2019 (regions along a line).
+    Expressivity; maximize; unit: regions. Seen at `points` equidistant points, BatchNorm statistics frozen from the
+    batch: a lower bound that counts a unit once per interval. Averaged over up to 3 pairs of successive samples. Edge
+    values: 1 where no sign changes; undefined for one sample, integer inputs, or without a ReLU. Source: Hanin &
+    Rolnick 2019 (regions along a line).
     """
     _need_units(signals)
     if signals.n < 2 or points < 2:
@@ -68,8 +70,9 @@ def segment_regions(signals: Signals, points: int = 129) -> Value:
 def naswot(signals: Signals) -> Value:
     """log|det K_H|, (K_H)_ij = U − d_H(c_i, c_j): U ReLU units less the Hamming distance of the samples' codes.
 
-    Counts every ReLU output once. Edge values: −inf and "rank_deficient" for a singular K_H (two samples share a code,
-    or there are more samples than units); undefined without a ReLU. Source: Mellor et al. 2021 (NASWOT).
+    Expressivity; maximize; unit: nats. Counts every ReLU output once. Edge values: −inf and "rank_deficient" for a
+    singular K_H (two samples share a code, or there are more samples than units); undefined without a ReLU. Source:
+    Mellor et al. 2021 (NASWOT).
     """
     _need_units(signals)
     spectrum = linalg.spectrum(signals.codes.units - signals.hamming)
@@ -81,7 +84,9 @@ def naswot(signals: Signals) -> Value:
 def ntk_rank(signals: Signals) -> Value:
     """Number of eigenvalues of the NTK above eps·n·λ_max, of n.
 
-    "saturated" when it equals n, as for nearly every live network at small n: it then tells nothing.
+    Expressivity; maximize; unit: of n. The directions in which a small gradient step can move the outputs. Edge values:
+    "saturated" when it equals n, as for nearly every live network at small n: it then tells nothing; "rank_deficient"
+    below. Source: the K of Jacot, Gabriel & Hongler 2018.
     """
     spectrum = signals.spectrum
     status = "saturated" if spectrum.status == "ok" else spectrum.status
@@ -91,7 +96,8 @@ def ntk_rank(signals: Signals) -> Value:
 def ntk_numerical_rank(signals: Signals, tol: float = 0.01) -> Value:
     """Number of eigenvalues of the NTK above tol·λ_max, of n.
 
-    "saturated" when it equals n. The tolerance is part of the column's name when it is not the default.
+    Expressivity; maximize; unit: of n. The tolerance is part of the column's name when it is not the default. Edge
+    values: "saturated" when it equals n. Source: Golub & Van Loan, Matrix Computations, §5.4 (numerical rank).
     """
     rank = signals.spectrum.numerical_rank(tol)
     return float(rank), "saturated" if rank == signals.n else "ok"
@@ -100,7 +106,8 @@ def ntk_numerical_rank(signals: Signals, tol: float = 0.01) -> Value:
 def ntk_effective_rank(signals: Signals) -> Value:
     """exp(H(p)), p = λ/Σλ the normalised spectrum of the NTK, H its entropy: between 1 and n.
 
-    Defined also for a singular kernel. Source: Roy & Vetterli 2007.
+    Expressivity; maximize; unit: of n. Edge values: none, it is defined for a singular kernel too; 1 for a kernel of
+    rank one. Source: Roy & Vetterli 2007.
     """
     return signals.spectrum.effective_rank, "ok"
 
@@ -116,8 +123,9 @@ def _circle(signals: Signals, points: int) -> tuple[Tensor, Tensor, Tensor]:
 def curve_length(signals: Signals, points: int = 128) -> Value:
     """∫₀^2π |J(t)| dt, J = d f(x(t))/dt on the circle x(t) = √N₀(u₀ cos t + u₁ sin t), in units of the output.
 
-    u₀, u₁ orthonormal and random by the seed, N₀ the input dimension; f the logits, BatchNorm statistics frozen from
-    the batch. Scales with the output. Source: Poole et al. 2016; Chen, Huang & Wang 2023.
+    Expressivity; maximize; unit: output. u₀, u₁ orthonormal and random by the seed, N₀ the input dimension; f the
+    logits, BatchNorm statistics frozen from the batch. Scales with the output. Edge values: 0 for a constant curve;
+    undefined for integer inputs or a single entry. Source: Poole et al. 2016; Chen, Huang & Wang 2023.
     """
     x, v, _ = _circle(signals, points)
     return curves.length(signals.frozen(lambda f: curves.velocity(f, x, v))), "ok"
@@ -126,9 +134,10 @@ def curve_length(signals: Signals, points: int = 128) -> Value:
 def curvature(signals: Signals, points: int = 128) -> Value:
     """Mean over the circle of κ = |J|⁻³ √(|J|²|J'|² − (J·J')²), the extrinsic curvature of the output curve.
 
-    J' is taken almost everywhere (the kinks of ReLU are ignored): for a ReLU network κ is then an inverse output scale,
-    dividing by s when the output is multiplied by s; `turning_angle` is not. Edge values: NaN where J vanishes
-    everywhere. Source: Poole et al. 2016; Theorem 4.1 of Chen, Huang & Wang 2023.
+    Expressivity; maximize; unit: 1/output. J' is taken almost everywhere (the kinks of ReLU are ignored): for a ReLU
+    network κ is then an inverse output scale, dividing by s when the output is multiplied by s; `turning_angle` is not.
+    Edge values: NaN and "non_finite" where J vanishes everywhere; undefined as `curve_length`. Source: Poole et al.
+    2016; Theorem 4.1 of Chen, Huang & Wang 2023.
     """
     x, v, a = _circle(signals, points)
     return curves.mean_curvature(*signals.frozen(lambda f: curves.velocity_and_acceleration(f, x, v, a))), "ok"
@@ -137,9 +146,10 @@ def curvature(signals: Signals, points: int = 128) -> Value:
 def turning_angle(signals: Signals, points: int = 256) -> Value:
     """Σ_i ∠(y_{i+1} − y_i, y_{i+2} − y_{i+1}) in radians over the closed polygon y_i = f(x(t_i)) of the circle.
 
-    Scale-free, kinks included; 2π for a linear network (an ellipse), more for one that folds the circle. A lower bound
-    of the curve's that grows with `points`. Steps within rounding of the outputs are dropped; 0 for a constant curve.
-    Source: total curvature of a curve (Milnor 1950).
+    Expressivity; maximize; unit: radians. Scale-free, kinks included; 2π for a linear network (an ellipse), more for
+    one that folds the circle. A lower bound of the curve's that grows with `points`. Steps within rounding of the
+    outputs are dropped. Edge values: 0 for a constant curve; undefined as `curve_length`. Source: total curvature of a
+    curve (Milnor 1950).
     """
     x, _, _ = _circle(signals, points)
     return curves.total_turning(signals.frozen(lambda f: curves.outputs(f, x)), signals.eps), "ok"

@@ -16,8 +16,7 @@ from automl_theory.proxies.base import Proxy, Undefined, Value
 
 
 def _targets(signals: Signals) -> Array:
-    if signals.targets is None:
-        raise Undefined("labels are needed; pass y")
+    assert signals.targets is not None
     if (signals.targets.sum(0) > 0).sum() < 2:
         raise Undefined("labels of at least two classes are needed")
     return signals.targets
@@ -26,8 +25,8 @@ def _targets(signals: Signals) -> Array:
 def ntk_alignment(signals: Signals) -> Value:
     """A = ⟨HKH, YYᵀ⟩_F/(‖HKH‖_F ‖YYᵀ‖_F), H = I − 11ᵀ/n: centred alignment of the NTK with the labels, in [−1, 1].
 
-    Edge values: undefined for a kernel that is constant but for rounding, and without labels of two classes.
-    Source: Cristianini et al. 2001; Cortes, Mohri & Rostamizadeh 2012.
+    Generalization; maximize; unit: 1. Edge values: undefined for a kernel that is constant but for rounding, and
+    without labels of two classes. Source: Cristianini et al. 2001; Cortes, Mohri & Rostamizadeh 2012.
     """
     y = _targets(signals)
     y = y - y.mean(0)
@@ -42,8 +41,8 @@ def ntk_alignment(signals: Signals) -> Value:
 def ntk_label_complexity(signals: Signals) -> Value:
     """√(tr(Yᵀ K⁻¹ Y)/n), the multi-class form of √(yᵀK⁻¹y/n): the kernel norm of a function that fits the labels.
 
-    Smaller bounds the risk better. Edge values: +inf and "rank_deficient" for a singular kernel.
-    Source: Arora et al. 2019; Cao & Gu 2019; Theorem 4.5 of Chen, Huang & Wang 2023.
+    Generalization; minimize; unit: parameter. Smaller bounds the risk better. Edge values: +inf and "rank_deficient"
+    for a singular kernel. Source: Arora et al. 2019; Cao & Gu 2019; Theorem 4.5 of Chen, Huang & Wang 2023.
     """
     y = _targets(signals)
     y = y - y.mean(0)
@@ -56,10 +55,11 @@ def ntk_label_complexity(signals: Signals) -> Value:
 def ntk_regression_error(signals: Signals) -> Value:
     """Mean over the batch's two class-balanced halves a, b of ‖K_ba K_aa⁻¹ Y_a − Y_b‖²/|b|, Y centred by the seen half.
 
-    Kernel regression with the NTK on held-out images: smaller is better; the constant predictor scores about 1 − 1/C.
-    Edge values: a singular half uses the minimum-norm solution and says "rank_deficient"; undefined for fewer than two
-    samples a half, or without labels of two classes. Source: the measure G of TEG-NAS (Chen et al. 2021), which centres
-    each batch by its own mean and takes two batches: see `linalg.kernel_regression_error`.
+    Generalization; minimize; unit: squared error. Kernel regression with the NTK on held-out images: smaller is better;
+    the constant predictor scores about 1 − 1/C. Edge values: a singular half uses the minimum-norm solution and says
+    "rank_deficient"; undefined for fewer than two samples a half, or without labels of two classes. Source: the measure
+    G of TEG-NAS (Chen et al. 2021), which centres each batch by its own mean and takes two batches: see
+    `linalg.kernel_regression_error`.
     """
     y = _targets(signals)
     halves = split_halves(np.asarray(signals.y))
@@ -77,12 +77,11 @@ def ntk_regression_error(signals: Signals) -> Value:
 def generalization_bound(signals: Signals) -> Value:
     """(Σ_p d_p)·√(tr(Yᵀ K⁻¹ Y)/n), Σ_p d_p the trainable layers summed over all input–output paths of the cell.
 
-    The leading term of the published risk bound. Edge values as `ntk_label_complexity`; "no_parameters" for a cell
-    without a trainable layer on any path, of which the bound says nothing; needs a space with cell graphs. Source:
-    Theorem 4.5 of Chen, Huang & Wang 2023.
+    Generalization; minimize; unit: parameter. The leading term of the published risk bound. Edge values: as
+    `ntk_label_complexity`; "no_parameters" for a cell without a trainable layer on any path, of which the bound says
+    nothing; needs a space with cell graphs. Source: Theorem 4.5 of Chen, Huang & Wang 2023.
     """
-    if signals.graph is None:
-        raise Undefined("the cell's graph is needed; score an architecture of a space that has one")
+    assert signals.graph is not None
     total = metrics(signals.graph)["total_depth"]
     if total == 0:
         return float("nan"), "no_parameters"

@@ -9,8 +9,9 @@ from automl_theory.proxies.base import Proxy, Value
 def parameters(signals: Signals) -> Value:
     """Σ_θ numel(θ), the number of parameters.
 
-    In NAS-Bench-201 the benchmark's own count, dead convolutions included; of a module all of them, whether trainable
-    or not. Never undefined.
+    Size; maximize; unit: parameters. In NAS-Bench-201 the benchmark's own count, dead convolutions included; of a
+    module all of them, whether trainable or not, shared ones once. Edge values: 0 without parameters; never undefined.
+    Source: Dong & Yang 2020 (`params`).
     """
     return signals.size["parameters"], "ok"
 
@@ -18,8 +19,9 @@ def parameters(signals: Signals) -> Value:
 def macs(signals: Signals) -> Value:
     """Multiply-accumulate operations of one forward pass of one sample.
 
-    In NAS-Bench-201 the benchmark's own count (convolutions, and the classifier with its bias as one operation a
-    class).
+    Size; maximize; unit: multiply-accumulates. In NAS-Bench-201 the benchmark's own count (convolutions, and the
+    classifier with its bias as one operation a class). Depends on the input resolution. Edge values: 0 without such
+    layers; never undefined. Source: Dong & Yang 2020 (`flop`).
     """
     return signals.size["macs"], "ok"
 
@@ -27,7 +29,8 @@ def macs(signals: Signals) -> Value:
 def depth(signals: Signals) -> Value:
     """Most convolution and linear layers on one path from input to output.
 
-    0 if the output depends on no such layer.
+    Size; maximize; unit: layers. Edge values: 0 if the output depends on no such layer; never undefined. Source: He et
+    al. 2016 count a network's layers so.
     """
     return signals.size["depth"], "ok"
 
@@ -35,8 +38,9 @@ def depth(signals: Signals) -> Value:
 def relu_units(signals: Signals) -> Value:
     """Number of ReLU outputs per sample, counted over every call of a ReLU.
 
-    ReLU6 and leaky ReLU count as ReLU, here and in every measure of activation codes. 0 for a network without one.
-    Depends on the input resolution.
+    Size; maximize; unit: units. ReLU6 and leaky ReLU count as ReLU, here and in every measure of activation codes.
+    Depends on the input resolution. Edge values: 0 for a network without one. Source: the length N_A of the codes of
+    Mellor et al. 2021 (NASWOT).
     """
     return signals.size["relu_units"], "ok"
 
@@ -44,7 +48,8 @@ def relu_units(signals: Signals) -> Value:
 def trainable_layers(signals: Signals) -> Value:
     """Number of convolution and linear layers, dead ones included.
 
-    In a space of one width it is nearly the parameter count without the weight that 3×3 kernels have there.
+    Size; maximize; unit: layers. In a space of one width it is nearly the parameter count without the weight that 3×3
+    kernels have there. Edge values: 0 without such layers; never undefined. Source: a baseline of this package.
     """
     return signals.size["trainable_layers"], "ok"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import fields, replace
 from itertools import product
 from os import PathLike
@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from automl_theory.data import load_batch
-from automl_theory.errors import InputError, Interrupted, StoreError, suggest
+from automl_theory.errors import AutoMLTheoryError, InputError, Interrupted, StoreError, reason, suggest
 from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring.executors import run_tasks
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.single import check_batch
-from automl_theory.scoring.store import ScoreStore
+from automl_theory.scoring.store import OtherNetwork, ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.sources import Spec
 from automl_theory.spaces import Space, space
@@ -53,15 +53,16 @@ def score_space(
 
     Args:
         space_or_name: a name of `list_spaces()`, or a space. The networks of a `ModuleSpace` are initialised anew by
-            `init` under each seed (`at.score` takes a module as it is); give it a name of its own, and another when
-            its factories change, since a store knows them by space and architecture name.
+            `init` under each seed (`at.score` takes a module as it is); a store refuses to go on with a name whose
+            factory has come to return another network.
         proxies: "core", "full", a name, or a list of names; see `list_proxies`.
         data: "digits", "gaussian", a CIFAR folder, an .npz file or (x, y); see `load_batch`.
         architectures: strings of the space; or `sample`: how many to draw by `sample_seed`, of classes or (with
             `strings`) of strings; or neither: all of them.
         seeds: of the weights: k means 0…k−1; values are averaged.
         measurement: how to measure; or its fields as keywords: n=64, bn="frozen", output="sum", biases=False,
-            init="pytorch", data_seed=0, resolution=32, dtype, device, network={"channels": 16, "cells_per_stage": 5}.
+            init (the space's own), data_seed=0, resolution=32, dtype, device, network={"channels": 16,
+            "cells_per_stage": 5}.
         store: file that keeps every finished architecture and from which a stopped run resumes, its folder made if
             missing; None keeps nothing.
         workers: processes; 0 (here the default) is this one, which needs no `if __name__ == "__main__"` in a script;
@@ -74,15 +75,16 @@ def score_space(
             one on a terminal or in a notebook, if it takes over two seconds.
 
     Returns:
-        The score table (see `scoring.table.score_table`), `attrs` telling settings, environment, directions and units.
+        The score table (see `scoring.table.score_table`), `attrs` telling settings, environment, directions and units;
+        edge values and sources of each column are in `get_proxy(name).documentation`.
 
     Raises:
         InputError for bad arguments or data, StoreError for an unusable store, Interrupted after Ctrl-C.
     """
     if measurement is not None and settings:
         raise InputError(f"a measurement and {', '.join(settings)} were given; put everything in the measurement")
-    measured = measurement or _measurement(settings)
     where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
+    measured = measurement or _measurement({"init": plan.own_init(where), **settings})
     chosen = get_proxies(proxies)
     names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
     representatives = list(dict.fromkeys(where.canonical(name) for name in names))
@@ -107,9 +109,10 @@ def score_space(
             kept.retry_failed(product(shared, weights, [proxy.key for proxy in asked]))
         tasks = _missing(kept, shared, weights, asked)
         before = len(shared) * len(weights) - len(tasks)
+        checks = _to_check(kept, where, shared, weights[0]) if asked else []
         told = stack.enter_context(reporting(progress, f"scoring {where.name}"))
         try:
-            _run(kept, tasks, before, processes, threads, initargs, told)
+            _run(kept, checks, tasks, before, processes, threads, initargs, told)
         except _Stopped as stop:
             raise Interrupted(
                 f"stopped after {stop} scores; "
@@ -139,41 +142,68 @@ def _measurement(settings: dict[str, Any]) -> Measurement:
 
 def _place(store: str | PathLike[str]) -> Path:
     """The path of a store, in a folder that is made if it is missing."""
-    path = Path(store)
     try:
+        path = Path(store)
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.lstat()
     except OSError as error:
-        raise StoreError(
-            f"cannot make the folder {path.parent} for the store: {error.strerror}; use another store"
-        ) from None
+        place = str(Path(store).parent)[:200]
+        raise StoreError(f"cannot make the folder {place} for the store: {error.strerror}; use another store") from None
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"store={store!r} is no path ({reason(error)}); give the name of a file") from None
     return path
 
 
 def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any]:
-    """Settings of `build`: what was asked for, and the channels and classes of the data if the space asks for them."""
-    from_data = {"in_channels": measured.in_channels, "num_classes": classes}
+    """Settings of `build`: what was asked for, and what the data decide of those that the space asks for."""
+    from_data = {"in_channels": measured.in_channels, "num_classes": classes, "resolution": measured.resolution}
     takes = inspect.signature(where.build).parameters
     settings = {**{name: value for name, value in from_data.items() if name in takes}, **measured.network}
     flexible = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    run_gives = ("arch", "seed", "init")
     for name in settings:
-        if name in ("arch", "seed", "init") or (name not in takes and not flexible):
-            raise InputError(f"space {where.name!r} has no network setting {name!r}.{suggest(name, takes)}")
+        if name in run_gives:
+            raise InputError(f"network setting {name!r} comes from the run; give it there, not in network")
+        if name not in takes and not flexible:
+            known = [name for name in takes if name not in run_gives]
+            raise InputError(
+                f"space {where.name!r} has no network setting {name!r}; it has: {', '.join(known) or 'none'}."
+                f"{suggest(name, known)}"
+            )
+    if settings.get("in_channels", measured.in_channels) != measured.in_channels:
+        raise InputError(
+            f"the network reads {settings['in_channels']} channels and the images have {measured.in_channels}; "
+            f"give in_channels={settings['in_channels']} beside network, for both"
+        )
     return settings
 
 
 def _closed_sizes(where: Space, measured: Measurement) -> Callable[[str], dict[str, float]] | None:
     closed = getattr(where, "size_metrics", None)
-    return closed and (lambda arch: closed(arch, **measured.network, resolution=measured.resolution))
+    return closed and (lambda arch: closed(arch, **{**measured.network, "resolution": measured.resolution}))
 
 
 def _try_settings(
     where: Space, measured: Measurement, sizes: Callable[[str], dict[str, float]] | None, arch: str
 ) -> None:
-    """Let the space refuse the settings of its networks now, rather than in every architecture."""
+    """Let the space refuse the settings of its networks now, rather than in every architecture.
+
+    What else goes wrong in a user's function is left to the run, where it costs one architecture.
+    """
     if sizes is not None:
         sizes(arch)
     elif measured.network:
-        where.build(arch, seed=0, init=measured.init, **measured.network)
+        try:
+            where.build(arch, seed=0, init=measured.init, **measured.network)
+        except TypeError as error:
+            raise InputError(
+                f"{arch!r} does not take network={measured.network!r} ({reason(error)}); change it"
+            ) from None
+        except AutoMLTheoryError:
+            raise
+        except (Exception, SystemExit):
+            return
 
 
 def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], proxies: list[Proxy]) -> list[task.Task]:
@@ -190,8 +220,37 @@ def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], p
     ]
 
 
+def _to_check(kept: ScoreStore, where: Space, architectures: Iterable[str], seed: int) -> list[task.Task]:
+    """Tasks that only tell which networks go by the names of those with scores, where names do not say it."""
+    if not hasattr(where, "fingerprint"):
+        return []
+    valued = kept.valued()
+    return [(arch, seed, ()) for arch in architectures if arch in valued]
+
+
+def _check(kept: ScoreStore, arch: str, network: str, error: str | None) -> None:
+    """Raise StoreError unless `arch` is the network whose scores the store holds."""
+    if error is not None:
+        raise StoreError(
+            f"{kept.path} holds scores of {arch!r}, which cannot be built now to see whether it is the same network "
+            f"({error}); mend it, or use another --store"
+        )
+    if network:
+        kept.expect_network(arch, network)
+
+
+def _keep(kept: ScoreStore, arch: str, seed: int, result: task.Result) -> str | None:
+    """Write a result; returns why not, if the architecture's name has come to mean another network."""
+    try:
+        kept.write(arch, seed, result.scores, result.seconds, result.detail, result.network)
+    except OtherNetwork as error:
+        return f"its function returns another network than before: {error}"
+    return None
+
+
 def _run(
     kept: ScoreStore,
+    checks: list[task.Task],
     tasks: list[task.Task],
     before: int,
     workers: int,
@@ -204,8 +263,8 @@ def _run(
         told(finished, total, failed)
         outcomes = run_tasks(
             task.score_task,
-            tasks,
-            workers=min(workers, len(tasks)),
+            [*checks, *tasks],
+            workers=min(workers, len(checks) + len(tasks)),
             threads=threads,
             initializer=task.prepare,
             initargs=initargs,
@@ -213,12 +272,14 @@ def _run(
         with closing(outcomes):  # type: ignore[type-var]
             for outcome in outcomes:
                 arch, seed, names = outcome.task
-                if outcome.error is None:
-                    kept.write(arch, seed, outcome.result.scores, outcome.result.seconds, outcome.result.detail)
-                else:
+                if not names:
+                    _check(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
+                    continue
+                error = outcome.error if outcome.error is not None else _keep(kept, arch, seed, outcome.result)
+                if error is not None:
                     failed += 1
                     keys = [proxy.key for proxy in get_proxies(names)]
-                    kept.write(arch, seed, dict.fromkeys(keys, (None, "failed")), 0.0, outcome.error)
+                    kept.write(arch, seed, dict.fromkeys(keys, (None, "failed")), 0.0, error)
                 finished += 1
                 told(finished, total, failed)
     except KeyboardInterrupt:

@@ -23,8 +23,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from automl_theory.errors import AutoMLTheoryError, InputError
-from automl_theory.scoring.worker import Unsendable, is_memory, one_line, set_threads, work
+from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_line
+from automl_theory.scoring.worker import Unsendable, set_threads, work
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MAX_ATTEMPTS = 2
@@ -72,10 +72,10 @@ def run_tasks(
     leaves in a module's globals is there for `function`. Both must be importable (module level), and tasks and results
     picklable.
 
-    An exception of `function` is an outcome with its type and first line; `MemoryError` and the death of the worker
-    cost one retry first, in a fresh worker. A worker that cannot start (its initializer raises, or it dies there)
-    raises `AutoMLTheoryError` here. Closing the iterator early, or an exception such as `KeyboardInterrupt`, ends all
-    workers at once.
+    An exception of `function`, `SystemExit` too, is an outcome with its type and first line; `MemoryError` and the
+    death of the worker cost one retry first, in a fresh worker. A worker that cannot start (its initializer raises, or
+    it dies there) raises `AutoMLTheoryError` here. Closing the iterator early, or an exception such as
+    `KeyboardInterrupt`, ends all workers at once.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
         raise InputError(
@@ -110,7 +110,7 @@ def _run_here(
                 try:
                     outcome = Outcome(task, function(task), None, attempt)
                     break
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     outcome = Outcome(task, None, one_line(error), attempt)
                     if not is_memory(error):
                         break

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from automl_theory.errors import InputError, require
+from automl_theory.errors import InputError, reason, require
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -46,12 +46,12 @@ def write_table(df: pd.DataFrame, path: str | PathLike[str]) -> Path:
     """
     target = check_writable(path, SUFFIXES)
     if target.suffix == ".parquet":
-        _replace({target: df.to_parquet})
+        write_files({target: df.to_parquet})
         return target
     types = {str(column): str(dtype) for column, dtype in df.dtypes.items()}
     described = json.dumps({"attrs": df.attrs, "types": types}, indent=1, sort_keys=True)
     beside = target.with_name(target.name + ".json")
-    _replace(
+    write_files(
         {
             target: lambda file: df.to_csv(file, float_format="%.17g"),
             beside: lambda file: file.write_text(described, encoding="utf-8"),
@@ -76,8 +76,7 @@ def read_table(path: str | PathLike[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
     except (ValueError, TypeError, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"cannot read {source} as a score table: {reason}; export it again") from None
+        raise InputError(f"cannot read {source} as a score table: {reason(error)}; export it again") from None
     if table.index.name != "arch":
         raise InputError(f"{source} has no column 'arch'; give a table that automl-theory exported")
     return table
@@ -104,8 +103,11 @@ def _number(field: str) -> float:
     return float(field or "nan")
 
 
-def _replace(writers: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write every file beside its place, and move them there once all are whole."""
+def write_files(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write files that belong together: each by its writer to a draft beside its place, moved there once all are whole.
+
+    An interrupted write leaves the old files. Errors: InputError where the disk or the folder refuses.
+    """
     try:
         for target, write in writers.items():
             write(_beside(target))

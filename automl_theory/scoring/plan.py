@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,10 +18,11 @@ import numpy as np
 
 from automl_theory.errors import InputError, suggest
 from automl_theory.networks.initialise import METHODS
+from automl_theory.probing.batch_norm import BN_MODES
+from automl_theory.scoring.single import KERNEL_OUTPUTS
 from automl_theory.spaces import Space
 
-BN = ("frozen", "batch", "running")
-OUTPUT = ("sum", "trace")
+MAX_SEEDS = 1_000_000
 DTYPES = ("float32", "float64")
 # What a worker was seen to take on the canonical NAS-Bench-201 network, rounded up: torch itself, and each image.
 BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
@@ -47,7 +49,7 @@ class Measurement:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        choices: dict[str, Sequence[str]] = {"bn": BN, "output": OUTPUT, "init": METHODS, "dtype": DTYPES}
+        choices: dict[str, Sequence[str]] = {"bn": BN_MODES, "output": KERNEL_OUTPUTS, "init": METHODS, "dtype": DTYPES}
         for name, allowed in choices.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -58,6 +60,10 @@ class Measurement:
                 why = ": proxies compare samples" if name == "n" else ""
                 raise InputError(f"{name}={value!r}{why}; give a whole number of at least {least}")
             object.__setattr__(self, name, int(value))
+        if not isinstance(self.biases, bool):
+            raise InputError(f"biases={self.biases!r}: give True or False")
+        if not isinstance(self.network, Mapping):
+            raise InputError(f"network={self.network!r}: give the network's settings by name, as in {{'channels': 16}}")
 
     def settings(self, space: Space, data: dict[str, Any]) -> dict[str, Any]:
         """What a store records of the measurement: equal settings give comparable scores."""
@@ -106,13 +112,19 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def own_init(space: Space) -> str:
+    """The initialisation that the space's networks have by default; "pytorch" where they name none."""
+    named = inspect.signature(space.build).parameters.get("init")
+    return named.default if named is not None and named.default in METHODS else "pytorch"
+
+
 def check_device(device: str) -> None:
     """Raise InputError unless torch can compute on `device`."""
     import torch
 
     try:
         found = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise InputError(f"unknown device {device!r}; use cpu, cuda or cuda:0") from None
     if found.type not in ("cpu", "cuda"):
         raise InputError(f"device {device!r} is not supported; use cpu or cuda")
@@ -181,8 +193,9 @@ def choose_architectures(
     space does not know, an empty list, both a list and a sample, or a sample that is not from 1 to the space's size.
     """
     if architectures is not None:
-        if isinstance(architectures, str):
-            raise InputError("architectures must be a list of strings, got one string; put it in a list")
+        if isinstance(architectures, str) or not isinstance(architectures, Iterable):
+            got = "one string" if isinstance(architectures, str) else type(architectures).__name__
+            raise InputError(f"architectures must be a list of strings, got {got}; put it in a list")
         if sample is not None:
             raise InputError("architectures and a sample of them were asked for; give one of the two")
         chosen = list(dict.fromkeys(architectures))
@@ -203,14 +216,22 @@ def choose_architectures(
 
 
 def choose_seeds(seeds: int | Iterable[int]) -> list[int]:
-    """Seeds of the weights: k gives 0…k−1; a list is taken as it is. Raises InputError for none or a negative one."""
-    if isinstance(seeds, Iterable):
-        chosen: list[Any] = list(seeds)
-    else:
-        chosen = list(range(seeds)) if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) else []
-    if not chosen or any(isinstance(s, bool) or not isinstance(s, int | np.integer) or s < 0 for s in chosen):
-        raise InputError(f"seeds={seeds!r}: give a positive number of seeds, or a list of numbers of 0 and more")
+    """Seeds of the weights: k gives 0…k−1; a list is taken as it is, each seed once.
+
+    Raises InputError for none, or one that is no integer from 0 to 2⁶³ − 1 (what a store can hold).
+    """
+    chosen: list[Any] = list(seeds) if isinstance(seeds, Iterable) else []
+    if _is_seed(seeds) and seeds <= MAX_SEEDS:  # type: ignore[operator]
+        chosen = list(range(seeds))  # type: ignore[arg-type]
+    if not chosen or not all(map(_is_seed, chosen)):
+        raise InputError(
+            f"seeds={seeds!r}: give a positive number of seeds (to {MAX_SEEDS}), or a list of numbers of 0 and more"
+        )
     return list(dict.fromkeys(int(seed) for seed in chosen))
+
+
+def _is_seed(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | np.integer) and bool(0 <= value < 2**63)
 
 
 def choose_shard(items: Sequence[str], shard: str | tuple[int, int] | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from automl_theory.errors import AutoMLTheoryError, InputError
+from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_line, reason
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.networks.initialise import initialise
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
@@ -25,7 +25,7 @@ class Scores(Mapping[str, float]):
     """Values of proxies on one network, by name.
 
     Attributes:
-        status: {name: status}; see `proxies.base.STATUSES`.
+        status: {name: status}; see `errors.STATUSES`.
         reasons: {name: why} for those that failed.
         info: how it was measured: bn, output, biases, n, the way the kernel was computed ("layers", or a slower one and
             why it was needed), init and seed, dtype, torch's version.
@@ -67,12 +67,12 @@ def evaluate(signals: Signals, proxies: Iterable[Proxy]) -> tuple[dict[str, tupl
     for proxy in proxies:
         try:
             values[proxy.name] = proxy(signals)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
         except Exception as error:
+            if is_memory(error):
+                raise
             values[proxy.name] = (NAN, "failed")
-            kind = "" if isinstance(error, Undefined | AutoMLTheoryError) else f"{type(error).__name__}: "
-            reasons[proxy.name] = kind + " ".join(str(error).split())[:300]
+            known = isinstance(error, Undefined | AutoMLTheoryError)
+            reasons[proxy.name] = reason(error, 300) if known else one_line(error)
     return values, reasons
 
 
@@ -83,6 +83,8 @@ def needs_of(proxies: Iterable[Proxy]) -> set[str]:
 
 def check_batch(x: Tensor, y: Tensor | None) -> None:
     """Raise InputError for a batch on which no proxy says anything: fewer than 2 samples, constant, not finite."""
+    if isinstance(x, Tensor) and (x.is_meta or x.layout is not torch.strided):
+        raise InputError(f"x must be a dense tensor with values, got {x.layout} on {x.device}; use x.to_dense()")
     check_input(x)
     if y is not None and not isinstance(y, Tensor):
         raise InputError(f"y must be a torch tensor of shape ({len(x)},), got {type(y).__name__}; use torch.as_tensor")
@@ -100,9 +102,7 @@ def _copied(net: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(net)
     except Exception as error:
-        raise InputError(
-            f"the module cannot be copied ({' '.join(str(error).split())[:200]}); use seed=None"
-        ) from error
+        raise InputError(f"the module cannot be copied ({reason(error)}); use seed=None") from error
 
 
 def score(
@@ -123,23 +123,29 @@ def score(
     Args:
         net: any module mapping x to (n, C) outputs; left exactly as found.
         x: (n, …) inputs, n ≥ 2, in the module's dtype and on its device.
-        y: (n,) integer class numbers; without them the generalization proxies have status "failed" and say why.
+        y: (n,) integer class numbers, of which only their equality counts; without them the generalization proxies
+            have status "failed" and say why.
         proxies: "core", "full", a name, a comma-separated text or a list of names.
         seed: None keeps the module's weights; a number scores a copy re-initialised by `init` under that seed.
         bn, output, biases: the named choices of the tangent kernel, see `empirical_ntk`; output is "sum" or "trace".
         graph: the cell graph that the module was built from, where there is one.
 
     Returns:
-        `Scores`: s["ntk_lambda_min"], s.status["ntk_lambda_min"], s.info.
+        `Scores`, a mapping from names to floats: s["ntk_lambda_min"], s.status["ntk_lambda_min"], s.info. Units,
+        formulas and sources are each proxy's own: `get_proxy(name).unit`, `.documentation`. A value that cannot be had
+        is NaN, with a status that says why.
 
     Raises:
-        InputError: for an unknown proxy or choice, a constant, empty or non-finite batch, or a module that fails on x.
+        InputError: for an unknown proxy or choice, a constant, empty or non-finite batch, labels that are no class
+            numbers, or a module that fails on x.
     """
     chosen = get_proxies(proxies)
     check_choice("bn", bn, BN_MODES)
     check_choice("output", output, KERNEL_OUTPUTS)
     check_module(net)
     check_batch(x, y)
+    if y is not None:
+        y = torch.unique(y, return_inverse=True)[1]
     if seed is not None:
         net = initialise(_copied(net), init, seed)
     signals = Signals(

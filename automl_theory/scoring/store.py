@@ -4,11 +4,6 @@ A run that is killed loses the architecture in work and nothing else: WAL mode, 
 survives the death of the process, and a power cut leaves the table of some transactions earlier. What is measured
 (`settings`) and where (`environment`) are written at creation and compared at every opening, so one file never mixes
 two measures.
-
-Tables: `score(arch, seed, proxy, value, status)`, `run(arch, seed, seconds, detail, finished_at)` (UTC), `meta(kind,
-key, value)` and `environment_change(opened_at, key, old, new)`. Values are float64, bit for bit; NULL stands for NaN.
-The column `value` has no declared type on purpose: SQLite's REAL would turn -0.0 into 0.0
-(https://sqlite.org/datatype3.html).
 """
 
 from __future__ import annotations
@@ -26,30 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from automl_theory.errors import InputError, StoreError
 from automl_theory.scoring.sqlite_file import APPLICATION_ID, BUSY_SECONDS, SCHEMA, check_header, naming, patiently
+from automl_theory.scoring.statements import ANY_GOOD, CHANGE, MERGED_RUN, RUN, TABLES, UPSERT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABLES = (
-    "CREATE TABLE meta(kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID",
-    "CREATE TABLE environment_change(opened_at TEXT NOT NULL, key TEXT NOT NULL, old TEXT, new TEXT)",
-    """CREATE TABLE score(arch TEXT, seed INTEGER, proxy TEXT, value CHECK(typeof(value) IN ('real', 'null')),
-       status TEXT NOT NULL, PRIMARY KEY(arch, seed, proxy)) WITHOUT ROWID""",
-    """CREATE TABLE run(arch TEXT, seed INTEGER, seconds REAL NOT NULL, detail TEXT NOT NULL, finished_at TEXT NOT NULL,
-       PRIMARY KEY(arch, seed)) WITHOUT ROWID""",
-)
-_UPSERT = """INSERT INTO score VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed, proxy) DO UPDATE
-    SET value = excluded.value, status = excluded.status WHERE excluded.status <> 'failed' OR score.status = 'failed'"""
-_RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDATE SET
-    seconds = run.seconds + excluded.seconds, finished_at = excluded.finished_at,
-    detail = CASE WHEN run.detail IN ('', excluded.detail) THEN excluded.detail
-                  WHEN excluded.detail = '' THEN run.detail ELSE run.detail || '; ' || excluded.detail END"""
-_MERGED_RUN = """INSERT INTO run VALUES (?, ?, ?, ?, ?) ON CONFLICT(arch, seed) DO UPDATE SET
-    seconds = excluded.seconds, detail = excluded.detail, finished_at = excluded.finished_at
-    WHERE excluded.detail = ''"""
 
-_CHANGE = """INSERT INTO environment_change SELECT ?, ?, ?, ? WHERE NOT EXISTS
-    (SELECT 1 FROM environment_change WHERE opened_at IS ? AND key IS ? AND old IS ? AND new IS ?)"""
+class OtherNetwork(StoreError):
+    """A name stands for another network than the one whose scores a store holds under it."""
 
 
 class ScoreStore:
@@ -129,7 +108,7 @@ class ScoreStore:
     def _create(self) -> None:
         with self._transaction("create"):
             if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-                for statement in _TABLES:
+                for statement in TABLES:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 self._db.execute(f"PRAGMA user_version={SCHEMA}")
@@ -189,16 +168,41 @@ class ScoreStore:
         scores: Mapping[str, tuple[float | None, str]],
         seconds: float,
         detail: str = "",
+        network: str = "",
     ) -> None:
         """Write all scores {proxy: (value, status)} of one architecture and seed in one transaction.
 
         A row of equal key is replaced, but never a good one by a `failed` one. NaN and None are stored as NULL.
-        Raises `StoreError` if the disk is full or the store stays locked; then none of these scores is stored.
+        `network` is the fingerprint of what was scored, where the name does not say it. Raises `OtherNetwork` if good
+        scores of another one are here, `StoreError` if the disk is full or the store stays locked; then none of these
+        scores is stored.
         """
         rows = [(arch, int(seed), key, None if v is None else float(v), status) for key, (v, status) in scores.items()]
         with self._transaction("write"):
-            self._db.executemany(_UPSERT, rows)
-            self._db.execute(_RUN, (arch, int(seed), float(seconds), detail, _now()))
+            if network:
+                self._expect(arch, network)
+            self._db.executemany(UPSERT, rows)
+            self._db.execute(RUN, (arch, int(seed), float(seconds), detail, _now()))
+
+    def expect_network(self, arch: str, network: str) -> None:
+        """Raise `OtherNetwork` if good scores of another network than the one of this fingerprint are here."""
+        with self._transaction("write"):
+            self._expect(arch, network)
+
+    def _expect(self, arch: str, network: str) -> None:
+        found = self._db.execute("SELECT value FROM meta WHERE kind = 'network' AND key = ?", (arch,)).fetchone()
+        if found == (network,):
+            return
+        if self._db.execute(ANY_GOOD, (arch,)).fetchone():
+            raise OtherNetwork(
+                f"expected the network {arch!r} whose scores {self.path} holds ({found[0] if found else 'unknown'}), "
+                f"but it is another one now ({network}); give it another name, or use another --store"
+            )
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('network', ?, ?)", (arch, network))
+
+    def valued(self) -> set[str]:
+        """Return the architectures that have a score which is not `failed`."""
+        return {arch for (arch,) in self._rows("SELECT DISTINCT arch FROM score WHERE status <> 'failed'")}
 
     def retry_failed(self, wanted: Iterable[tuple[str, int, str]]) -> int:
         """Delete those of the (arch, seed, proxy) rows `wanted` whose status is `failed`; returns how many.
@@ -270,8 +274,8 @@ def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *
     """Unite shards of one run in `target` (made if missing); returns how many scores it then has.
 
     All must have equal settings, and equal environments unless `allow_mismatch`. A failed row yields to a good one; two
-    good rows of one key with different values raise `StoreError` naming the first such key. Each source goes in whole
-    or not at all.
+    good rows of one key with different values raise `StoreError` naming the first such key, and good scores of two
+    networks of one name `OtherNetwork`. Each source goes in whole or not at all.
     """
     if not sources:
         raise InputError("expected at least one store to merge, got none; name the shards")
@@ -279,6 +283,7 @@ def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *
         with ScoreStore.existing(source) as shard:
             settings, environment = shard.settings, shard.environment
             scores = shard._rows("SELECT * FROM score ORDER BY arch, seed, proxy")
+            networks = shard._meta("network") or {}
             runs, changes = shard._rows("SELECT * FROM run"), shard._rows("SELECT * FROM environment_change")
         with ScoreStore.open(target, settings, environment, allow_mismatch=allow_mismatch) as store:
             have = {row[:3]: row[3:] for row in store._rows("SELECT * FROM score WHERE status <> 'failed'")}
@@ -290,9 +295,11 @@ def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *
                         f"{value!r} ({status}) and {old[0]!r} ({old[1]}); keep the stores apart and score it again"
                     )
             with store._transaction("write"):
-                store._db.executemany(_UPSERT, scores)
-                store._db.executemany(_MERGED_RUN, runs)
-                store._db.executemany(_CHANGE, [row + row for row in changes])
+                for arch in sorted(networks.keys() & {arch for arch, _, _, _, status in scores if status != "failed"}):
+                    store._expect(arch, networks[arch])
+                store._db.executemany(UPSERT, scores)
+                store._db.executemany(MERGED_RUN, runs)
+                store._db.executemany(CHANGE, [row + row for row in changes])
     with ScoreStore.existing(target) as store:
         return int(store._rows("SELECT count(*) FROM score")[0][0])
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from automl_theory.errors import STATUSES, VALUED
 from automl_theory.proxies import Proxy
 from automl_theory.spaces import Space
 
-SEVERITY = ("ok", "saturated", "rank_deficient", "disconnected", "no_parameters", "non_finite", "failed", "missing")
-DEFINED = frozenset({"ok", "saturated", "rank_deficient"})
+SEVERITY = (*STATUSES, "missing")
 DESCRIBED = ("family", "direction", "unit", "formula")
 
 
@@ -54,7 +54,7 @@ def score_table(
         worst = status.map(SEVERITY.index).max(axis=1)
         numbers = value.to_numpy(dtype=np.float64)
         with np.errstate(invalid="ignore"):
-            mean = np.where(worst.isin([SEVERITY.index(s) for s in DEFINED]), numbers.mean(axis=1), np.nan)
+            mean = np.where(worst.isin([SEVERITY.index(s) for s in VALUED]), numbers.mean(axis=1), np.nan)
             std = numbers.std(axis=1, ddof=1) if len(seeds) > 1 else np.full(len(numbers), np.nan)
         position = value.index.get_indexer(rows)
         columns[proxy.name] = mean[position]

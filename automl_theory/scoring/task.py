@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import torch
+from torch import nn
 
 from automl_theory.probing.signals import Signals
 from automl_theory.proxies import Proxy, get_proxies
@@ -19,11 +21,15 @@ Task = tuple[str, int, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Result:
-    """Scores {proxy key: (value, status)} of one architecture and seed, what they cost and why some failed."""
+    """Scores {proxy key: (value, status)} of one architecture and seed, what they cost and why some failed.
+
+    `network` is the fingerprint of what was scored, "" in a space whose strings say it all.
+    """
 
     scores: dict[str, tuple[float, str]]
     seconds: float
     detail: str
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,27 +53,47 @@ def prepare(space: Space, measurement: Measurement, x: Any, y: Any, classes: int
 
 
 def score_task(task: Task) -> Result:
-    """Score the representative `arch` under `seed` for the proxies named; a disconnected cell is not even built."""
+    """Score the representative `arch` under `seed` for the proxies named; a disconnected cell is not even built.
+
+    Without proxies it only tells the network's fingerprint. What a forward pass draws from torch's CPU generator
+    depends on `arch` and `seed` alone, not on the process or on what was scored before.
+    """
     arch, seed, names = task
     start = time.perf_counter()
-    proxies = get_proxies(names)
+    proxies = get_proxies(names) if names else []
     graph = _context.space.graph(arch)
     if graph is not None and not graph.connected:
         values = {proxy.key: (float("nan"), "disconnected") for proxy in proxies}
         return Result(values, time.perf_counter() - start, "")
-    signals = collect(arch, seed, proxies)
-    scores, reasons = evaluate(signals, proxies)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(crc32(arch.encode("utf-8", "surrogatepass")) ^ seed & 0xFFFF_FFFF)
+        net = build(arch, seed)
+        network = _fingerprint(net)
+        if not names:
+            return Result({}, time.perf_counter() - start, "", network)
+        signals = collect(net, arch, seed, proxies)
+        scores, reasons = evaluate(signals, proxies)
     detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     if " (" in signals.kernel_method:
         detail = "; ".join(filter(None, [detail, f"kernel: {signals.kernel_method}"]))
     keyed = {proxy.key: scores[proxy.name] for proxy in proxies}
-    return Result(keyed, time.perf_counter() - start, detail)
+    return Result(keyed, time.perf_counter() - start, detail, network)
 
 
-def collect(arch: str, seed: int, proxies: list[Proxy]) -> Signals:
-    """Build `arch` under `seed` in the prepared setting and run the instrumented pass that these proxies need."""
+def build(arch: str, seed: int) -> nn.Module:
+    """Build `arch` under `seed` in the prepared setting."""
     c, m = _context, _context.measurement
-    net = c.space.build(arch, seed=seed, init=m.init, **m.network).to(device=m.device, dtype=c.x.dtype)
+    return c.space.build(arch, seed=seed, init=m.init, **m.network).to(device=m.device, dtype=c.x.dtype)
+
+
+def _fingerprint(net: nn.Module) -> str:
+    tell = getattr(_context.space, "fingerprint", None)
+    return str(tell(net)) if tell else ""
+
+
+def collect(net: nn.Module, arch: str, seed: int, proxies: list[Proxy]) -> Signals:
+    """Run the instrumented pass that these proxies need over `net`, built of `arch` under `seed`."""
+    c, m = _context, _context.measurement
     build_thin = getattr(c.space, "build_thin", None)
     return Signals(
         net,

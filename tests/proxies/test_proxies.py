@@ -383,10 +383,10 @@ def test_docstring(proxy):
     assert len(proxy.documentation.split("\n")) >= 3
     if proxy.family != "size":
         assert re.search(r"[λκΣ∫√∠_|ΦKU]|Number of|Distinct|exp\(", proxy.formula), "a formula, or what is counted"
-    explained = re.search(
-        r"Source:|[Ee]dge values|undefined|Undefined|saturated|0 if|0 for|Never undefined", proxy.documentation
-    )
-    assert explained or proxy.family == "size"
+    words = " ".join(proxy.documentation.split())
+    assert f"{proxy.family.capitalize()}; {proxy.direction}; unit: {proxy.unit}." in words
+    assert "Edge values:" in words
+    assert "Source: " in words
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -400,3 +400,7 @@ def test_pickles_and_round_trips_by_name(name):
 def test_undefined_is_an_exception_with_a_reason():
     with pytest.raises(Undefined, match="labels are needed; pass y"):
         get_proxy("ntk_alignment")(signals(y=None))
+    with pytest.raises(Undefined, match="the cell's graph is needed; score an architecture"):
+        get_proxy("generalization_bound")(signals(arch=None))
+    with pytest.raises(Undefined, match="a space that builds one-channel cells is needed"):
+        get_proxy("linear_regions_thin")(signals(arch=None))

@@ -44,6 +44,10 @@ def test_families():
         assert list_proxies(family)
     with pytest.raises(InputError, match=r"unknown family 'convergance'; known: .*Did you mean 'convergence'"):
         list_proxies("convergance")
+    with pytest.raises(InputError, match="unknown family 3; known: convergence"):
+        list_proxies(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="proxies are named by texts, got 3; see: automl-theory list proxies"):
+        get_proxy(3)  # type: ignore[arg-type]
 
 
 def test_parameters_are_part_of_the_name():
@@ -65,6 +69,7 @@ def test_parameters_are_part_of_the_name():
         ("core,naswott", "unknown proxy 'naswott'.*Did you mean 'naswot'"),
         ("", "no proxy was named; use 'core', 'full' or names from"),
         ([], "no proxy was named"),
+        (None, "expected names of proxies, got None; use 'core', 'full' or a list of names"),
         ([None], "proxies are named by texts, got None"),
         ("ntk_numerical_rank:tl=1", "has no parameter 'tl'; it has: tol=0.01. Did you mean 'tol'"),
         ("naswot:tol=1", "proxy 'naswot' has no parameter 'tol'; it has: none"),

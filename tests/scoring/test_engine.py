@@ -151,6 +151,19 @@ def test_networks_of_ones_own_and_what_can_fail_in_them() -> None:
     assert at.graph_metrics(at.space(factories)).isna().any(axis=None)
 
 
+def sized(width: int = 8) -> nn.Module:
+    if width > 100:
+        raise ValueError("too wide")
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def test_settings_of_ones_own_networks() -> None:
+    assert score_modules([sized], network={"width": 5}).loc["0", "parameters"] == 49 * 5 + 6 * 10
+    with pytest.raises(InputError, match=r"'0' does not take network={'width': 5} \(small\(\) got .*; change it"):
+        score_modules([small], network={"width": 5})
+    assert score_modules([sized], network={"width": 101})["naswot_status"].tolist() == ["failed"]
+
+
 def test_lambdas_in_this_process_and_in_workers() -> None:
     net = small()
     factories = [lambda: net, lambda: wide()]
@@ -167,7 +180,12 @@ def test_a_measurement_or_its_fields_and_bad_ones(tmp_path: Path) -> None:
     for options, text in (
         ({"measurement": Measurement(**TINY), "bn": "batch"}, "put everything in the measurement"),
         ({"batch_norm": "frozen"}, "no setting 'batch_norm'"),
-        ({"network": {"channel": 4}}, "Did you mean 'channels'"),
+        ({"network": {"channel": 4}}, r"it has: channels, cells_per_stage, .*\. Did you mean 'channels'"),
+        ({"network": {"seed": 4}}, "'seed' comes from the run; give it there"),
+        ({"network": {"in_channels": 1}}, "reads 1 channels and the images have 3; give in_channels=1 beside network"),
+        ({"store": 3}, "store=3 is no path .*; give the name of a file"),
+        ({"store": "a\0b"}, "is no path .*; give the name of a file"),
+        ({"store": "x" * 5000}, "File name too long; use another store"),
         ({"network": {"channels": 0}}, "channels must be an integer of at least 1"),
         ({"resolution": 10}, "multiple of 4"),
         ({"threads": 0}, "threads=0"),
@@ -176,7 +194,7 @@ def test_a_measurement_or_its_fields_and_bad_ones(tmp_path: Path) -> None:
         ({"sample": 0}, "give 1 to 5260"),
         ({"architectures": ["|x~0|"]}, "position 1"),
     ):
-        with pytest.raises(InputError, match=text):
+        with pytest.raises((InputError, StoreError), match=text):
             at.score_space(CELLS, ["naswot"], **{**TINY, "store": store, **options})
     assert not store.parent.exists()
     (tmp_path / "file").touch()

@@ -57,7 +57,7 @@ def test_seeds() -> None:
     assert all(type(seed) is int for seed in choose_seeds(np.arange(2)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seeds", [0, -1, [], [-1], [0.5], 1.5, True, [True], "3", None])
+@pytest.mark.parametrize("seeds", [0, -1, [], [-1], [0.5], 1.5, True, [True], "3", None, [2**63], 10**12])
 def test_bad_seeds(seeds: Any) -> None:
     with pytest.raises(InputError, match="positive number of seeds"):
         choose_seeds(seeds)
@@ -114,6 +114,8 @@ def test_workers() -> None:
         ({"bn": "forzen"}, "Did you mean 'frozen'"), ({"output": "full"}, "sum, trace"), ({"init": "he"}, "he_fan_in"),
         ({"dtype": "float16"}, "float32"), ({"n": 1}, "compare samples; give a whole number of at least 2"),
         ({"n": "8"}, "whole number"), ({"n": 8.5}, "whole number"), ({"data_seed": -1}, "at least 0"),
+        ({"biases": "no"}, "biases='no': give True or False"),
+        ({"network": "wide"}, "network='wide': give the network's settings by name, as in {'channels': 16}"),
         ({"resolution": 0}, "at least 1"), ({"in_channels": 0}, "at least 1"), ({"in_channels": True}, "at least 1"),
     ],
 )  # fmt: skip
@@ -132,6 +134,7 @@ def test_devices() -> None:
     check_device("cpu")
     for device, text in (
         ("gpu", "unknown device 'gpu'; use cpu"),
+        (None, "unknown device None; use cpu"),
         ("mps", "use cpu or cuda"),
         ("meta", "not supported"),
     ):

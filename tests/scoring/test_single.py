@@ -134,6 +134,8 @@ BAD = {
     "labels in a list": ({"y": [0, 1] * 4}, r"y must be a torch tensor of shape \(8,\), got list; use torch.as_tensor"),
     "labels in an array": ({"y": Y.numpy()}, "y must be a torch tensor .* got ndarray"),
     "real labels": ({"y": Y.float()}, "y must be integer class numbers of 0 and more, got torch.float32; use y.long"),
+    "a sparse tensor": ({"x": X.to_sparse()}, r"a dense tensor with values, got torch.sparse_coo on cpu; use x.to"),
+    "a tensor without values": ({"x": X.to("meta")}, "x must be a dense tensor with values, got .* on meta; use"),
     "negative labels": ({"y": Y - 1}, "y must be integer class numbers of 0 and more"),
     "unknown proxy": ({"proxies": "ntk_lamda_min"}, "unknown proxy 'ntk_lamda_min'.*Did you mean 'ntk_lambda_min'"),
     "no proxies": ({"proxies": []}, "no proxy was named"),
@@ -161,6 +163,12 @@ BAD = {
         "bn='running' needs running statistics, and this module's BatchNorm keeps none; use bn='frozen'",
     ),
 }
+
+
+def test_only_the_equality_of_labels_counts():
+    names = ["ntk_alignment", "ntk_label_complexity", "ntk_regression_error"]
+    scores, far = (score(network(), X, y, names) for y in (Y, Y * 10**12 + 7))
+    assert dict(far) == dict(scores)
 
 
 @pytest.mark.parametrize("case", BAD)

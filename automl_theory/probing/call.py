@@ -51,7 +51,8 @@ def call(net: nn.Module, x: Tensor) -> Tensor:
         if is_memory(error):
             raise
         raise InputError(
-            f"the module fails on an input of shape {tuple(x.shape)}: {reason(error)}; check x against what the module expects"
+            f"the module fails on an input of shape {tuple(x.shape)}: {reason(error)}; "
+            "check x against what the module expects"
         ) from error
     if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(x):
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__

@@ -67,6 +67,7 @@ class LayerGradients:
         self._uses: Counter[int] = Counter()
         self._pending: dict[int, Tensor] = {}
         self._small: list[Tensor] = []
+        self._columns = 0
 
     def wants(self, parameter: Tensor | None) -> bool:
         """Whether the kernel counts this parameter."""
@@ -126,6 +127,7 @@ class LayerGradients:
         finally:
             self._pending.clear()
             self._small.clear()
+            self._columns = 0
             self.contiguous.clear()
             if not retain_graph:
                 self.release()
@@ -159,13 +161,15 @@ class LayerGradients:
             self.kernel += self._gram(jacobian)
             return
         self._small.append(jacobian)
-        if sum(part.shape[1] for part in self._small) >= _SMALL:
+        self._columns += jacobian.shape[1]
+        if self._columns >= _SMALL:
             self._reduce_small()
 
     def _reduce_small(self) -> None:
         if self._small:
             self.kernel += self._gram(torch.cat(self._small, dim=1))
             self._small.clear()
+            self._columns = 0
 
     def _gram(self, rows: Tensor) -> Tensor:
         return gram(rows) if self.rows == self.n else gram(rows[: self.rows], rows[self.rows :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +32,8 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     """
     keep_freed_memory()
     modules = [(m, dict(m.__dict__), [dict(m.__dict__[name]) for name in _REGISTRIES]) for m in net.modules()]
-    parameters = [(p, p.requires_grad, p.grad) for p in net.parameters()]
-    buffers = [(b, b.detach().clone()) for b in net.buffers()]
+    parameters = [(p, p.requires_grad, p.grad) for p in _held(modules, 0)]
+    buffers = [(b, b.detach().clone()) for b in _held(modules, 1)]
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     cuda = torch.cuda.is_initialized()
     cuda_rng = torch.cuda.get_rng_state_all() if cuda else []
@@ -67,3 +68,9 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
         random.setstate(states[2])
         if cuda_rng:
             torch.cuda.set_rng_state_all(cuda_rng)
+
+
+def _held(modules: list[tuple[nn.Module, dict[str, Any], list[dict[str, Any]]]], registry: int) -> list[torch.Tensor]:
+    """Parameters (0) or buffers (1) of the modules, each once; one walk over the modules serves both."""
+    tensors = (t for _, _, registries in modules for t in registries[registry].values() if t is not None)
+    return list({id(tensor): tensor for tensor in tensors}.values())

@@ -32,6 +32,7 @@ _PUBLIC = {
     "cross_validate_accuracy": "automl_theory.analysis.supervised",
     "rank_table": "automl_theory.analysis.composite",
     "report": "automl_theory.report.html",
+    "figures": "automl_theory.report",
 }
 
 __all__ = list(_PUBLIC)

@@ -394,7 +394,6 @@ def test_the_installed_command_says_the_same(name: str, world: Path, tmp_path: P
     [
         ("pyarrow", [*SCORE, "--export", "t.parquet"], "parquet"),
         ("pyarrow", ["rank", "{home}/foreign.parquet"], "parquet"),
-        ("plotly", ["report", "{home}/scores.csv"], "report"),
         ("jinja2", ["report", "{home}/scores.csv"], "report"),
     ],
 )

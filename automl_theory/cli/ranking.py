@@ -59,18 +59,28 @@ def report(
     target_direction: Direction = None,
     undefined: Undefined = "drop",
     interval: Interval = "bootstrap",
+    representative: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ASPECT=COLUMN",
+            help="The proxy that stands for expressivity, convergence or generalization; repeatable.",
+            rich_help_panel=OUT,
+        ),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.", rich_help_panel=OUT)] = None,
 ) -> None:
     """Write one offline HTML page.
 
-    It holds the ranking, the three aspects against each other, the best architectures, and how it was measured.
+    It holds the ranking, the three aspects against each other, whether one architecture wins them all, the best
+    architectures, and how it was measured.
     """
     from automl_theory.errors import require
     from automl_theory.scoring.files import check_writable
 
-    for needed in ("plotly", "jinja2"):
-        require(needed, "report")
+    require("jinja2", "report")
     check_writable(output, (".html", ".htm"))
+    chosen = _representatives(representative or [])
+    from automl_theory.analysis.representatives import choose_representatives
     from automl_theory.report.html import report as write_report
 
     selection = {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}
@@ -80,9 +90,26 @@ def report(
         compared = name if (name := default_target(scores)) in scores.columns else None
     else:
         scores, compared = scores_with_target(table, accuracy, target, **selection)
+    if chosen:
+        choose_representatives(scores, chosen)
     ranking = None
     if compared is not None:
         ranking = show_ranking(
             scores, compared, target_direction=target_direction, undefined=undefined, interval=interval
         )
-    print(f"report: {write_report(scores, output, ranking=ranking, title=title)}")
+    print(f"report: {write_report(scores, output, ranking=ranking, title=title, representatives=chosen)}")
+
+
+def _representatives(given: list[str]) -> dict[str, str]:
+    from automl_theory.errors import InputError
+
+    chosen: dict[str, str] = {}
+    for text in given:
+        aspect, equals, column = text.partition("=")
+        if not (aspect and equals and column) or aspect in chosen:
+            raise InputError(
+                f"--representative {text!r}: give an aspect and a column, as in convergence=ntk_lambda_min, each "
+                "aspect once"
+            )
+        chosen[aspect] = column
+    return chosen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automl_theory.analysis.columns import classes, count_undefined, described, statuses
-from automl_theory.report.figures import AspectData
+from automl_theory.report.aspects import AspectData
 
 TOP = 10
 
@@ -56,25 +54,6 @@ def _winners(ranking: pd.DataFrame) -> list[str]:
             "no proxy can be expected to do much better."
         )
     return says
-
-
-def settings(df: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return `attrs["settings"]` as (name, value) pairs, nested names joined by dots, in their order."""
-    return list(_flat(df.attrs.get("settings", {})))
-
-
-def _flat(value: Any, prefix: str = "") -> Any:
-    for name, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", inner if isinstance(inner, str) else json.dumps(inner, default=str)
-
-
-def proxy_table(df: pd.DataFrame) -> list[dict[str, str]]:
-    """Return what each proxy is: name, family, direction, unit, formula."""
-    fields = ("family", "direction", "unit", "formula")
-    return [{"name": n, **{f: str(entry.get(f, "")) for f in fields}} for n, entry in described(df).items()]
 
 
 def top_architectures(data: AspectData) -> list[dict[str, Any]]:
@@ -126,10 +105,16 @@ def left_out(df: pd.DataFrame, ranking: pd.DataFrame | None, data: AspectData | 
     if ranking is not None and (without := ranking.attrs["ranking"]["without_target"]):
         says.append(f"The ranking leaves out {_architectures(without)} without {ranking.attrs['ranking']['target']}.")
     policy = ranking.attrs["ranking"]["undefined"] if ranking is not None else "drop"
+    alike: dict[str, list[str]] = {}
     for proxy in described(df):
         if counts := count_undefined(statuses(df, proxy)):
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
-            says.append(f"{proxy} has no value: {reasons}" + (" (ranked last)." if policy == "worst" else "."))
+            alike.setdefault(", ".join(f"{reason} {count:,}" for reason, count in counts.items()), []).append(proxy)
+    for reasons, names in alike.items():
+        have = "has" if len(names) == 1 else "have"
+        last = " (ranked last)" if policy == "worst" else ""
+        says.append(f"{', '.join(names)} {have} no value: {reasons}{last}.")
+    for key in df.attrs.get("left_out", []):
+        says.append(f"The store holds {key}, which this version does not know or measures otherwise; it is not shown.")
     if data is not None and data.dropped:
         says.append(
             f"The figure of the aspects leaves out {_architectures(data.dropped)} "
@@ -156,5 +141,5 @@ def signed(value: float) -> str:
 
 def ends(row: Any, measure: str) -> str:
     """Return "0.61 (0.55 to 0.66)", without the ends where there is no interval."""
-    low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+    low, high = (row.get(f"{measure}_{end}", np.nan) for end in ("low", "high"))
     return signed(row[measure]) + ("" if np.isnan(low) else f" ({signed(low)} to {signed(high)})")

@@ -1,12 +1,14 @@
 """One HTML file with everything in it: opens offline, asks for nothing, can be mailed.
 
-plotly.js stands in the page once. A content security policy forbids every request, so even a hostile architecture
+Its figures are drawn by a few hundred lines of its own: a plotting library (5 MB) and the points of a whole space would
+not fit into 8 MB, and needs eval. A content security policy forbids every request, so even a hostile architecture
 string (they are escaped) could not reach the network.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,31 @@ from typing import Any
 import pandas as pd
 
 from automl_theory.analysis.ranking import rank
+from automl_theory.analysis.tradeoff import NoFreeLunch, no_free_lunch
 from automl_theory.errors import InputError, require
-from automl_theory.report import contents
+from automl_theory.progress import Report
+from automl_theory.report import contents, provenance
+from automl_theory.report.aspects import PANELS, AspectData, aspects
 from automl_theory.report.console import footnote
-from automl_theory.report.figures import AspectData, aspects, draw_aspects
-from automl_theory.report.ranking_figure import draw_ranking
+from automl_theory.report.explorer import explorer_data
+from automl_theory.report.ranking_svg import ranking_svg
+from automl_theory.report.tradeoffs import verdict_contents
+
+MEASURES = {
+    "kendall": "Kendall τ",
+    "spearman": "Spearman ρ",
+    "partial": "partial ρ",
+    "kendall_top": "top τ",
+    "weighted_kendall": "weighted τ",
+    "overlap": "overlap at k",
+    "regret": "regret at k",
+}
+"""Columns of a ranking shown where it has them, with their intervals; the CSV has all of them."""
+
+SCRIPTS = ("tables.js", "cell.js", "scatter.js", "explorer.js")
+
+MANY = 3000
+"""From this many rows on the page's own ranking has analytic intervals: a bootstrap would take minutes."""
 
 
 def report(
@@ -26,68 +48,98 @@ def report(
     path: str | os.PathLike[str],
     *,
     target: str | None = None,
+    target_direction: str | None = None,
     ranking: pd.DataFrame | None = None,
     title: str | None = None,
+    representatives: Mapping[str, str] | None = None,
+    tradeoff: NoFreeLunch | None = None,
+    progress: bool | Report | None = None,
 ) -> Path:
     """Write the report on score table `df` to `path`, one HTML file, and return the path.
 
-    It holds a summary, the ranking as figure and sortable table, the three aspects against each other, the ten best
-    architectures of each, how everything was measured and what was left out.
+    It holds a summary, the ranking as figure and sortable table, the three aspects against each other, whether one
+    architecture wins them all, the ten best of each, all of them, how everything was measured and what was left out.
 
     Arguments:
         target: the accuracy or loss column to compare with, by default the ranking's. Without either there is no
             ranking in the report.
-        ranking: what `rank` returned, where its defaults are not wanted (a noise ceiling, another policy).
+        target_direction: as in `rank`; by default the ranking's, else what the target's name tells.
+        ranking: what `rank` returned, where its defaults are not wanted (a noise ceiling, another policy). The page's
+            own has bootstrap intervals, from `MANY` rows on analytic ones.
         title: of the page.
+        representatives: aspect → column, the proxy that stands for it, over the defaults.
+        tradeoff: what `no_free_lunch` returned, where its defaults are not wanted; its representatives are then the
+            page's.
+        progress: as in `score_space`, for the ranking and the trade-off.
 
     A table without one of the three aspects gives a report without that figure, which says so. The file is replaced
-    at the end in one step: an interrupted run leaves the old one. Raises `InputError` if it cannot be written, and
-    `MissingExtra` without plotly or jinja2.
+    at the end in one step: an interrupted run leaves the old one. Raises `InputError` if it cannot be written, and for
+    unknown columns, aspects and directions; `MissingExtra` without jinja2.
     """
-    require("plotly", "report")
     require("jinja2", "report")
     if target is None and ranking is not None:
         target = str(ranking.attrs["ranking"]["target"])
     if ranking is None and target is not None:
-        ranking = rank(df, target)
-    direction = None if ranking is None else ranking.attrs["ranking"]["target_direction"]
+        interval: Any = "bootstrap" if len(df) < MANY else "analytic"
+        ranking = rank(df, target, target_direction=target_direction, interval=interval, progress=progress)
+    direction = target_direction if ranking is None else ranking.attrs["ranking"]["target_direction"]
+    if tradeoff is not None:
+        representatives = tradeoff.representatives
     data, missing = None, ""
     try:
-        data = aspects(df, target, target_direction=direction)
+        data = aspects(df, target, representatives, target_direction=direction)
     except InputError as error:
+        if representatives:
+            raise
         missing = str(error)
-    page = _render(df, ranking, data, missing, title or "What these architectures are good at")
+    if tradeoff is None and data is not None:
+        tradeoff = no_free_lunch(
+            df, target, representatives=representatives, target_direction=direction, progress=progress
+        )
+    page = _render(df, ranking, data, missing, tradeoff, title or "What these architectures are good at")
     return write_text(Path(path), page)
 
 
-def _render(df: pd.DataFrame, ranking: pd.DataFrame | None, data: AspectData | None, missing: str, title: str) -> str:
+def _render(
+    df: pd.DataFrame,
+    ranking: pd.DataFrame | None,
+    data: AspectData | None,
+    missing: str,
+    tradeoff: NoFreeLunch | None,
+    title: str,
+) -> str:
     jinja2 = require("jinja2", "report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(signed=contents.signed, ends=contents.ends, unbroken=_unbroken, foldable=_foldable)
-    source = resources.files("automl_theory.report").joinpath("template.html").read_text(encoding="utf-8")
+    environment.filters.update(signed=contents.signed, unbroken=_unbroken, foldable=_foldable)
+    source = _own("template.html")
     return str(
         environment.from_string(source).render(
             title=title,
             summary=contents.summary(df, ranking, data),
             ranking=None if ranking is None else [{"proxy": n, **row} for n, row in ranking.iterrows()],
+            measures={} if ranking is None else {c: text for c, text in MEASURES.items() if c in ranking.columns},
             facts=None if ranking is None else ranking.attrs["ranking"],
             footnote="" if ranking is None else footnote(ranking),
-            ranking_figure="" if ranking is None else _embed(draw_ranking(ranking), "figure-ranking"),
+            ranking_figure="" if ranking is None else _trusted(ranking_svg(ranking)),
             aspects=data,
             missing=missing,
-            aspects_figure="" if data is None else _embed(draw_aspects(data), "figure-aspects"),
+            panels=[] if data is None else [(a, b, data.correlations[a, b]) for a, b in PANELS],
+            verdict=None if tradeoff is None else verdict_contents(tradeoff),
+            conditions=provenance.conditions(df, ranking),
+            versions=provenance.versions(),
+            recipe=provenance.recipe(df),
             tops=[] if data is None else contents.top_architectures(data),
-            settings=contents.settings(df),
-            proxies=contents.proxy_table(df),
+            settings=provenance.settings(df),
+            proxies=provenance.proxy_table(df),
             left_out=contents.left_out(df, ranking, data),
-            plotly_js=_trusted(require("plotly.offline", "report").get_plotlyjs()),
+            data=explorer_data(df, data, ranking),
+            scripts=[_trusted(_own(name)) for name in SCRIPTS],
         )
     )
 
 
-def _embed(figure: Any, name: str) -> Any:
-    config = {"responsive": True, "displayModeBar": False}
-    return _trusted(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+def _own(name: str) -> str:
+    return resources.files("automl_theory.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _unbroken(text: str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+
+from automl_theory.analysis.ranking import rank
+from automl_theory.report.html import report
 
 PROXIES = {
     "turning_angle": ("expressivity", "maximize", "rad"),
@@ -17,8 +22,7 @@ PROXIES = {
 }
 
 
-@pytest.fixture
-def scored() -> pd.DataFrame:
+def made() -> pd.DataFrame:
     n = 120
     rng = np.random.default_rng(0)
     ops = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
@@ -48,3 +52,16 @@ def scored() -> pd.DataFrame:
         "settings": {"bn": "frozen", "n": 32, "network": {"channels": 16}},
     }
     return df
+
+
+@pytest.fixture
+def scored() -> pd.DataFrame:
+    return made()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of that table, with a bootstrap of 20 resamples."""
+    df = made()
+    ranking = rank(df, "test_loss", resamples=20)
+    return report(df, tmp_path_factory.mktemp("page") / "r.html", ranking=ranking)

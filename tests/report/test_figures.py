@@ -1,115 +1,131 @@
+"""Figures: the data behind each against slow obvious versions, and what is drawn against the data."""
+
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from automl_theory.analysis.ranking import rank
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+import automl_theory as at
 from automl_theory.errors import InputError
-from automl_theory.report.figures import PANELS, aspects, draw_aspects, percentile
-from automl_theory.report.ranking_figure import draw_ranking
+from automl_theory.report import figures
+from automl_theory.report.figures.parallel import LINES
 
 
-def test_percentiles_average_ties_and_keep_infinity() -> None:
-    assert percentile(np.array([3.0, 1.0, 1.0, np.inf])).tolist() == [62.5, 25.0, 25.0, 87.5]
-    assert percentile(np.array([7.0])).tolist() == [50.0]
-    assert len(percentile(np.empty(0))) == 0
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    plt.close("all")
 
 
-def test_aspects_choose_orient_drop_and_count(scored: pd.DataFrame) -> None:
-    data = aspects(scored, "test_loss")
-    assert data.proxies == {
-        "expressivity": "turning_angle",
-        "convergence": "ntk_lambda_min",
-        "generalization": "ntk_regression_error",
-    }
-    assert (data.rows, data.dropped) == (120, 2)
-    assert data.undefined == {"expressivity": {}, "convergence": {"disconnected": 2}, "generalization": {}}
-    assert data.percentiles.index.equals(scored.index[2:])
-    best = data.percentiles["generalization"].idxmax()
-    assert best == scored["ntk_regression_error"].iloc[2:].idxmin()
-    assert data.target is not None
-    assert data.target_direction == "minimize"
-    kept = scored.iloc[2:]
-    rho = stats.spearmanr(kept["turning_angle"], kept["ntk_lambda_min"]).statistic
-    assert data.correlations["expressivity", "convergence"] == pytest.approx(rho)
-    rho = -stats.spearmanr(kept["turning_angle"], kept["ntk_regression_error"]).statistic
-    assert data.correlations["expressivity", "generalization"] == pytest.approx(rho)
+def test_front_is_what_no_point_dominates(scored: pd.DataFrame) -> None:
+    for levels in (4, 1000):
+        rounded = scored.assign(turning_angle=pd.cut(scored["turning_angle"], levels, labels=False).astype(float))
+        rounded.attrs = scored.attrs
+        data = figures.aspect_plane_data(rounded, "expressivity", "generalization")
+        x, y = data.x, data.y
+        slow = [not any((x >= a) & (y >= b) & ((x > a) | (y > b))) for a, b in zip(x, y, strict=True)]
+        assert data.front.tolist() == slow
 
 
-def test_representatives_can_be_named(scored: pd.DataFrame) -> None:
-    data = aspects(scored, representatives={"convergence": "ntk_condition"})
-    assert data.proxies["convergence"] == "ntk_condition"
-    assert data.dropped == 0
-    assert data.percentiles["convergence"].iloc[2:5].nunique() == 1
-    assert data.percentiles["convergence"].min() == data.percentiles["convergence"].iloc[2]
-    assert data.target is None
-
-
-def test_another_proxy_of_the_family_stands_in(scored: pd.DataFrame) -> None:
-    df = scored.drop(columns="ntk_lambda_min")
-    df.attrs = scored.attrs
-    assert aspects(df).proxies["convergence"] == "ntk_condition"
-
-
-def test_messages(scored: pd.DataFrame) -> None:
+def test_aspect_plane(scored: pd.DataFrame) -> None:
+    data = figures.aspect_plane_data(scored, "convergence", "generalization", "test_loss")
+    assert data.proxies == ("ntk_lambda_min", "ntk_regression_error")
+    assert data.left_out == {"undefined": 2}
+    assert len(data.x) == len(data.arch) == 118
+    assert data.x.max() == pytest.approx(100 * 117.5 / 118)
+    ax = figures.draw_aspect_plane(scored, "convergence", "generalization", "test_loss")
+    (front,) = ax.lines
+    assert sorted(front.get_xdata()) == sorted(data.x[data.front])
+    assert "left out: undefined 2" in ax.texts[0].get_text()
     with pytest.raises(InputError, match="aspects are expressivity, convergence, generalization; got 'speed'"):
-        aspects(scored, representatives={"speed": "synflow"})
-    with pytest.raises(InputError, match=r"proxy 'synflo' is not a column of this table\. Did you mean 'synflow'"):
-        aspects(scored, representatives={"expressivity": "synflo"})
-    scored.attrs = {}
-    with pytest.raises(InputError, match="no generalization proxy in this table; score ntk_regression_error"):
-        aspects(scored.drop(columns="ntk_regression_error"))
+        figures.draw_aspect_plane(scored, "speed")
+    with pytest.raises(InputError, match="needs two aspects; got 'convergence' twice"):
+        figures.draw_aspect_plane(scored, "convergence", "convergence")
 
 
-def test_drawing_shows_the_data(scored: pd.DataFrame) -> None:
-    data = aspects(scored, "test_loss")
-    figure = draw_aspects(data)
-    assert len(figure.data) == 6
-    for panel, (x, y) in enumerate(PANELS):
-        grey, coloured = figure.data[2 * panel : 2 * panel + 2]
-        assert (len(grey.x), len(coloured.x)) == (1, 117)
-        with_target = data.target.notna().to_numpy()
-        assert list(coloured.x) == data.percentiles.loc[with_target, x].round(2).tolist()
-        assert list(coloured.y) == data.percentiles.loc[with_target, y].round(2).tolist()
-    assert np.isfinite(coloured.marker.color).all()
-    assert figure.layout.coloraxis.reversescale is False
-    assert scored.index[2] in coloured.text[0]
-    assert "ntk_regression_error" in figure.layout.xaxis2.title.text
-    assert len(draw_aspects(aspects(scored)).data) == 3
+def test_depth_width_groups() -> None:
+    df = pd.DataFrame(
+        {
+            "effective_depth": [1, 1, 1, 2, 2, np.nan, 3],
+            "effective_width": [4, 4, 4, 2, 2, 1, 1],
+            "m": [1.0, 2, 3, 5, np.inf, 1, 7],
+        }
+    )
+    data = figures.depth_width_data(df, "m")
+    assert data.groups.fillna(-1).to_numpy().tolist() == [[1, 4, 3, 2, 1], [2, 2, 1, 5, -1], [3, 1, 1, 7, -1]]
+    assert (data.tau_depth, data.tau_width, data.n) == (pytest.approx(1), pytest.approx(-1), 5)
+    assert data.left_out == {"no effective_depth": 1, "infinite": 1}
+    circles, crosses = figures.draw_depth_width(df, "m").collections[:2]
+    assert circles.get_array().tolist() == [2]
+    assert crosses.get_array().tolist() == [5, 7]
+    with pytest.raises(InputError, match="metric 'x' is not a column"):
+        figures.draw_depth_width(df, "x")
 
 
-def test_hover_is_escaped(scored: pd.DataFrame) -> None:
-    hostile = scored.rename(index={scored.index[3]: "<a href='javascript:x'>&"})
-    hostile.attrs = scored.attrs
-    text = draw_aspects(aspects(hostile)).data[0].text[1]
-    assert "<a" not in text
-    assert "&lt;a href=&#x27;javascript:x&#x27;&gt;&amp;" in text
+def test_hexbin(scored: pd.DataFrame) -> None:
+    data = figures.hexbin_data(scored, "ntk_condition", "test_loss")
+    assert data.left_out == {"infinite": 4, "no test_loss": 1}
+    ranked = scored["test_loss"].notna()
+    tau = stats.kendalltau(scored["ntk_condition"][ranked], scored["test_loss"][ranked]).statistic
+    assert data.tau == pytest.approx(tau)
+    assert (len(data.x), data.n_ranked) == (115, 119)
+    ax = figures.draw_hexbin(scored, "ntk_condition", "test_loss")
+    assert ax.collections[0].get_array().sum() == 115
+    assert np.isnan(figures.hexbin_data(scored.assign(params=1.0), "params", "test_loss").tau)
 
 
-def test_many_points_are_drawn_on_the_graphics_card(scored: pd.DataFrame) -> None:
-    many = pd.concat([scored] * 30, ignore_index=True)
+def test_heat_map(scored: pd.DataFrame) -> None:
+    data = figures.heat_map_data(scored, "test_loss")
+    assert data.names[0] == "test_loss"
+    assert set(data.names[1:]) == set(scored.attrs["proxies"])
+    at = {name: number for number, name in enumerate(data.names)}
+    both = scored[["ntk_lambda_min", "ntk_condition"]].dropna()
+    tau = stats.kendalltau(both["ntk_lambda_min"], -both["ntk_condition"]).statistic
+    assert data.tau[at["ntk_lambda_min"], at["ntk_condition"]] == pytest.approx(tau)
+    assert data.n[at["ntk_condition"], at["ntk_lambda_min"]] == 118
+    np.testing.assert_array_equal(data.tau, data.tau.T)
+    ax = figures.draw_heat_map(scored, "test_loss")
+    np.testing.assert_array_equal(ax.images[0].get_array(), data.tau)
+    with pytest.raises(InputError, match="at least two columns"):
+        figures.heat_map_data(scored, proxies=["params"])
+
+
+def test_parallel(scored: pd.DataFrame) -> None:
+    data = figures.parallel_data(scored, "test_loss")
+    assert data.columns == ("turning_angle", "ntk_lambda_min", "ntk_regression_error", "test_loss")
+    assert data.left_out == {"undefined": 2, "no target": 1}
+    assert data.percentiles.shape == (117, 4)
+    assert sorted(data.drawn) == list(range(117))
+    many = pd.concat([scored] * 10, ignore_index=True)
     many.attrs = scored.attrs
-    assert draw_aspects(aspects(many)).data[0].type == "scattergl"
+    assert len(figures.parallel_data(many, "test_loss").drawn) == LINES
+    drawing = figures.draw_parallel(many, "test_loss").collections[0]
+    assert len(drawing.get_segments()) == LINES
+    with pytest.raises(InputError, match="at least two axes"):
+        figures.parallel_data(scored, columns=["params"])
 
 
-def test_ranking_figure(scored: pd.DataFrame) -> None:
-    scored["synflow"] = 1.0
-    ranking = rank(scored, "test_loss", noise=("test_loss_seed0", "test_loss_seed1"), resamples=50)
-    figure = draw_ranking(ranking)
-    drawn = {name: x for trace in figure.data for name, x in zip(trace.y, trace.x, strict=True)}
-    assert drawn == ranking["kendall"].dropna().to_dict()
-    size = next(trace for trace in figure.data if trace.name == "size (baseline)")
-    assert size.marker.symbol == ("diamond-open",)
-    best = ranking.loc["params"]
-    assert size.error_x.array[0] == pytest.approx(best["kendall_high"] - best["kendall"])
-    lines = [shape.x0 for shape in figure.layout.shapes]
-    assert lines == [abs(best["kendall"]), ranking["ceiling"].iloc[0]]
-    assert {note.text for note in figure.layout.annotations} == {"best size baseline", "noise ceiling"}
-    assert figure.layout.yaxis.categoryarray[-1] == ranking.index[0]
-    bare = draw_ranking(rank(scored, "test_loss", proxies=["turning_angle"], resamples=0))
-    assert bare.data[0].error_x.array[0] == 0
-    assert len(bare.layout.shapes) == 2
-    plain = scored.drop(columns=["test_loss_seed0", "test_loss_seed1"])
-    assert len(draw_ranking(rank(plain, "test_loss", proxies=["turning_angle"], resamples=0)).layout.shapes) == 1
+def test_a_figure_draws_into_the_axes_it_is_given(scored: pd.DataFrame) -> None:
+    _, ax = plt.subplots()
+    assert figures.draw_hexbin(scored, "params", "test_loss", ax=ax) is ax
+
+
+def test_figures_and_page_are_public_whatever_is_imported_first() -> None:
+    assert at.figures is figures
+    with pytest.raises(InputError, match="cannot write"):
+        at.report(pd.DataFrame({"a": [1.0, 2.0]}), "absent/folder/r.html")
+    code = (
+        "import sys, automl_theory as at; at.figures.draw_hexbin; assert 'matplotlib' not in sys.modules; "
+        "assert callable(at.report); import automl_theory.report.html; assert callable(at.report)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -174,7 +174,7 @@ class Reader(pickle._Unpickler):
         self.left, self.cap, self.size, self.containers = max_bytes, max_bytes, size, 0
         multiarray: dict[str, Callable[..., Any]] = {"_reconstruct": self.reconstruct, "scalar": self.scalar}
         self.names: dict[tuple[str, str], Standin] = {
-            ("collections", "OrderedDict"): Standin(_ordered),
+            ("collections", "OrderedDict"): Standin(self.ordered),
             ("numpy", "dtype"): Standin(_Dtype),
             ("numpy", "ndarray"): Standin(_nothing),
             ("_codecs", "encode"): Standin(self.encode),
@@ -221,6 +221,13 @@ class Reader(pickle._Unpickler):
             raise Refused(f"an array that declares {wanted} bytes and has {len(content)}")
         self.spend(wanted)
         return np.frombuffer(bytearray(content), dtype=dtype.value).reshape(shape, order=order)
+
+    def ordered(self, *pairs: Any) -> OrderedDict[Any, Any]:
+        """Stand in for `collections.OrderedDict`, each pair counted: a list may be read again and again."""
+        made = _ordered(*pairs)
+        for _ in made:
+            self.count()
+        return made
 
     def reconstruct(self, kind: object, shape: object, code: object) -> _Array:
         """Stand in for `numpy._core.multiarray._reconstruct`."""

@@ -191,6 +191,14 @@ def test_caps(tmp_path: Path) -> None:
     refused(b"]" * 2_100_000, "more than 2000000 lists")
 
 
+def test_one_list_of_pairs_copied_again_and_again_is_counted() -> None:
+    pairs = b"".join(b"M" + struct.pack("<H", k) + b"K\x01\x86" for k in range(1000))
+    content = b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01(" + pairs + b"e"
+    once = b"h\x00h\x01\x85R"
+    assert load(io.BytesIO(content + once + b".")) == OrderedDict.fromkeys(range(1000), 1)
+    refused(content + (once + b"0") * 3000 + b"h\x01.", "lists, dictionaries and tuples")
+
+
 def test_nesting_and_hash_bombs_end_quickly() -> None:
     begin = time.monotonic()
     refused(b"]" * 100_000 + b"a" * 99_999 + b".", "beyond reason")

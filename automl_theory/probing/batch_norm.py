@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from automl_theory.errors import InputError
+from automl_theory.probing.folding import Fold
 
 BnMode = Literal["batch", "frozen", "running"]
 Statistics = list[tuple[Tensor, Tensor]]
@@ -42,22 +43,25 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 class _Frozen(torch.autograd.Function):
     """Batch-normalise x (m, C, …) by its own statistics, whose gradient is taken as zero; returns y, μ, 1/√(v + ε).
 
-    `folded`: the backward pass hands the gradient on as it is; the layer before multiplies by γ/√(v + ε).
+    `fold`: the backward pass hands the gradient on as it is; the convolution before multiplies by γ/√(v + ε).
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, folded: bool
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fold: Fold | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, var = moments(x)
         inverse = (var + eps).rsqrt()
         y = affine(x, mean, inverse, weight, bias)
-        ctx.scale = None if folded else inverse if weight is None else inverse * weight
+        ctx.fold = fold
+        ctx.scale = None if fold is not None else inverse if weight is None else inverse * weight
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        if ctx.fold is not None:
+            ctx.fold.handed = grads[0]
         grad = grads[0] if ctx.scale is None else grads[0] * per_channel(ctx.scale, grads[0])
         return grad, None, None, None, None
 
@@ -103,12 +107,12 @@ def normalise(
     eps: float,
     mode: BnMode,
     sizes: tuple[int, ...],
-    folded: bool = False,
+    fold: Fold | None = None,
 ) -> tuple[Tensor, Statistics]:
     """BatchNorm of x (m, C, …) in `mode`; never updates the `running` (mean, variance).
 
     `sizes` splits the samples into groups, each normalised by its own statistics (two batches in one pass). Returns y
-    and the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there). `folded`
+    and the constants (μ, 1/√(v + ε)) of every group (in ``batch`` mode none: they are no constants there). `fold`
     (``frozen`` only, with constant γ, β): the gradient of x is not multiplied by γ/√(v + ε), see `folding`.
     """
     if mode == "running":
@@ -132,7 +136,7 @@ def normalise(
                 inverse = (var + eps).rsqrt()
             y = affine(part, mean, inverse, weight, bias)
         else:
-            y, mean, inverse = _Frozen.apply(part, weight, bias, eps, folded)  # type: ignore[no-untyped-call]
+            y, mean, inverse = _Frozen.apply(part, weight, bias, eps, fold)  # type: ignore[no-untyped-call]
         outputs.append(y)
         constants.append((mean, inverse))
     return _joined(outputs), constants

@@ -40,11 +40,15 @@ class Norm:
 
 @dataclass
 class Fold:
-    """A convolution's `output` z: `open` as long as nothing has read it, then perhaps folded with a `norm`."""
+    """A convolution's `output` z: `open` as long as nothing has read it, then perhaps folded with a `norm`.
+
+    `handed` is the gradient that the folded BatchNorm gave to z: if z has another one, something has read z unseen.
+    """
 
     output: weakref.ref[Tensor] | None = None
     open: bool = True
     norm: Norm | None = None
+    handed: Tensor | None = None
 
     def close(self) -> None:
         """Note that something else than a BatchNorm reads z: too late if that BatchNorm is folded already."""
@@ -59,8 +63,11 @@ class Fold:
     def finish(self, gradients: LayerGradients, rows: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
         """Hand over the gradients of γ and β, given J′ = `rows` (n, P) and g; return J (n, P)."""
         norm = self.norm
+        handed, self.handed = self.handed, None
         if norm is None:
             return rows
+        if handed is not grad:
+            raise Unsupported("a convolution's output is read by its BatchNorm and by something that cannot be seen")
         by_channel = rows.view(len(rows), len(weight), -1)
         shift = sum_positions(grad)
         if norm.gamma is not None and gradients.wants(norm.gamma):
@@ -89,7 +96,7 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         (stride, padding, dilation), groups, fold = ctx.rest
         if fold.norm is not None:
-            weight = weight * fold.norm.scale.view(-1, *(1,) * (weight.ndim - 1))
+            weight = weight * fold.norm.scale.to(weight.dtype).view(-1, *(1,) * (weight.ndim - 1))
         none = [0] * (x.ndim - 2)
         only_input = [True, False, False]
         arguments = (stride, padding, dilation, False, none, groups, only_input)

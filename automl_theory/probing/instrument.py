@@ -38,6 +38,7 @@ Handler = Callable[..., Any]
 
 _RECTIFIERS = (F.relu, torch.relu, Tensor.relu, F.relu_, torch.relu_, Tensor.relu_, F.relu6, F.leaky_relu)
 _SHAREABLE = (F.relu, torch.relu, Tensor.relu)
+_Scripted: Any = torch.jit.ScriptFunction
 
 
 class Instrument(TorchFunctionMode):
@@ -75,7 +76,12 @@ class Instrument(TorchFunctionMode):
         """Functions of this pass and what answers them, as plain functions: a bound method would make a cycle."""
         mine = Instrument
         table: dict[Any, Handler] = {F.batch_norm: mine._batch_norm, torch.batch_norm: mine._raw_batch_norm}
-        table |= {F.linear: mine._linear, Tensor.view: mine._view, Tensor.view_as: mine._view_as}
+        table |= {
+            F.instance_norm: mine._instance_norm,
+            F.linear: mine._linear,
+            Tensor.view: mine._view,
+            Tensor.view_as: mine._view_as,
+        }
         watched = _RECTIFIERS if self.codes is not None else _SHAREABLE if self.gradients is not None else ()
         table |= {f: partial(mine._rectifier, function=f) for f in watched}
         if self.codes is not None:
@@ -84,7 +90,6 @@ class Instrument(TorchFunctionMode):
             for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
                 table[convolution] = partial(mine._convolution, function=convolution, rank=rank)
             table |= {F.layer_norm: mine._layer_norm, F.group_norm: mine._group_norm}
-            table[F.instance_norm] = mine._instance_norm
         return table
 
     def __torch_function__(
@@ -100,9 +105,19 @@ class Instrument(TorchFunctionMode):
             self._check(func, args, kwargs, result)
         return result
 
+    def __enter__(self) -> Instrument:
+        """Enter the pass. Scripted functions call past every torch function: their call is refused meanwhile."""
+        if self.gradients is not None:
+            self._scripted = _Scripted.__call__
+            _Scripted.__call__ = _refuse_script
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
     def __exit__(self, *failure: Any) -> None:
         """Leave the pass; refuse it if a tensor that was handed out twice was written into."""
         super().__exit__(*failure)  # type: ignore[no-untyped-call]
+        if self.gradients is not None:
+            _Scripted.__call__ = self._scripted
         self._folds.clear()
         if not self._rectified.untouched() and failure[0] is None:
             raise Unsupported("the output of a ReLU is changed in place, and its input rectified again")
@@ -246,7 +261,9 @@ class Instrument(TorchFunctionMode):
         if not folded:
             self._require_samples(input, "batch_norm")
         fixed = (_detached(weight), _detached(bias))
-        out, constants = batch_norm.normalise(input, running, *fixed, eps, self.bn, self.sizes, folded)
+        out, constants = batch_norm.normalise(
+            input, running, *fixed, eps, self.bn, self.sizes, fold if folded else None
+        )
         self.recorded.extend(constants)
         out = gradients.watch(out, weight, bias)
         if fold is not None and folded:
@@ -316,7 +333,16 @@ class Instrument(TorchFunctionMode):
         eps: float = 1e-5,
     ) -> Tensor:
         mean, var = (None, None) if use_input_stats else (running_mean, running_var)
-        normalised = F.instance_norm(input, mean, var, None, None, use_input_stats, 0.0, eps)
+        if use_input_stats:
+            # F.instance_norm's own backward pass is wrong for one sample in channels-last (torch 2.13).
+            normalised = F.group_norm(input, input.shape[1], None, None, eps)
+        else:
+            normalised = F.instance_norm(input, mean, var, None, None, False, 0.0, eps)
+        if self.gradients is None:
+            for value, operation in ((weight, torch.mul), (bias, torch.add)):
+                if value is not None:
+                    normalised = operation(normalised, batch_norm.per_channel(value, normalised))
+            return normalised
         return self._affine(input, normalised, weight, bias, channel_first=True)
 
     def _affine(
@@ -372,6 +398,10 @@ class Instrument(TorchFunctionMode):
         self._guard(x, layer)
         if x.ndim < 2 or len(x) != self.gradients.n or (ndim is not None and x.ndim != ndim):
             raise Unsupported(f"{layer} on an input of shape {tuple(x.shape)}, not one row a sample")
+
+
+def _refuse_script(function: Any, *args: Any, **kwargs: Any) -> None:
+    raise Unsupported(f"{function.name} is scripted (torch.jit), and what it does cannot be watched")
 
 
 def _detached(parameter: Tensor | None) -> Tensor | None:

@@ -10,6 +10,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 _KEPT = 4
@@ -27,10 +28,13 @@ class Rectified:
 
     def get(self, source: Tensor, rectify: Callable[[Tensor], Tensor]) -> Tensor:
         """Return rectify(source), the tensor of the last time if neither it nor the source was written into since."""
+        if source.is_inference() or torch.is_inference_mode_enabled():
+            return rectify(source)
         known = self._known.get(id(source))
         if known is not None:
             owner, version, out, clean = known
-            if owner() is source and source._version == version and out._version == clean:
+            same = owner() is source and source._version == version and out._version == clean
+            if same and out.requires_grad == (source.requires_grad and torch.is_grad_enabled()):
                 self._shared.append((out, clean))
                 return out
         out = rectify(source)

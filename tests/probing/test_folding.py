@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -68,6 +69,24 @@ def asked_for_its_shape(net: Net, x: Tensor) -> Tensor:
     z = net.first(x)
     assert z.shape[1] == z.size(1) == 4
     return net.norms[0](z) * z.shape[1]
+
+
+def read_unseen(net: Net, x: Tensor) -> Tensor:
+    z = net.first(x)
+    return net.norms[0](z) + torch.vmap(torch.tanh)(z)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    @torch.jit.script
+    def scripted(x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+
+def read_by_a_script(net: Net, x: Tensor) -> Tensor:
+    z = net.first(x)
+    return net.norms[0](z) + scripted(z)
 
 
 def two_edges(net: Net, x: Tensor) -> Tensor:
@@ -137,6 +156,25 @@ def test_an_output_that_is_read_after_its_norm_too_takes_the_slower_way(join: Fo
     torch.testing.assert_close(kernel, at.empirical_ntk(net, x, method="functional"))
     with pytest.warns(SlowerKernel, match="read by its BatchNorm and by something else"):
         at.empirical_ntk(net, x)
+
+
+@pytest.mark.parametrize(
+    ("join", "why"),
+    [
+        (
+            read_unseen,
+            "functional (a convolution's output is read by its BatchNorm and by something that cannot be seen",
+        ),
+        (read_by_a_script, "functional (scripted is scripted (torch.jit), and what it does cannot be watched)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_reader_that_no_function_shows(join: Forward, why: str) -> None:
+    net, x = network(join), inputs()
+    kernel, how = measured_kernel(net, x)
+    assert how.startswith(why)
+    torch.testing.assert_close(kernel, at.empirical_ntk(net, x, method="coupled"))
+    assert torch.equal(scripted(x), torch.tanh(x))
 
 
 def test_a_small_image_is_not_folded_and_gives_the_same() -> None:

@@ -111,3 +111,37 @@ def test_a_network_gets_its_own_kernel(change: str, way: str) -> None:
     kernel, how = measured_kernel(net, x)
     assert how.startswith(way)
     torch.testing.assert_close(kernel, at.empirical_ntk(net, x, method="functional"))
+
+
+class Gate(nn.Module):
+    """The same node rectified without gradients, then with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        node = self.layers[0](x)
+        with torch.no_grad():
+            gate = F.relu(node).mean(1, keepdim=True)
+        return self.layers[1](F.relu(node) * (1 + gate))
+
+
+def test_a_tensor_made_without_gradients_is_not_handed_out_to_a_layer_that_has_them() -> None:
+    torch.manual_seed(0)
+    net, x = Gate().double(), torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close(at.empirical_ntk(net, x, method="layers"), at.empirical_ntk(net, x, method="functional"))
+
+
+def test_instance_norm_of_one_sample() -> None:
+    """Torch's own backward pass is wrong there in channels-last."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.InstanceNorm2d(3, affine=True), nn.Tanh(), nn.Conv2d(3, 2, 3), nn.Flatten()
+    ).double()
+    x = torch.randn(1, 2, 8, 8, dtype=torch.float64)
+    weights = [p for name, p in net.named_parameters() if not name.endswith("bias")]
+    rows = torch.cat([g.flatten() for g in torch.autograd.grad(net(x).sum(), weights)])
+    expected = (rows @ rows).view(1, 1)
+    for method in ("layers", "functional", "coupled"):
+        torch.testing.assert_close(at.empirical_ntk(net, x, method=method), expected)

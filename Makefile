@@ -20,7 +20,7 @@ install: $(INSTALLED)  ## Make .venv and install the package with everything for
 demo: $(INSTALLED)  ## Score 300 NAS-Bench-201 cells, rank the proxies against trained results, write report.html (minutes)
 	$(BIN)/automl-theory score nas_bench_201 --proxies core --sample 300 --preset reduced --data digits \
 		--store runs/demo.db --export runs/demo.parquet --accuracy digits
-	$(BIN)/automl-theory report runs/demo.parquet --accuracy digits --output report.html \
+	$(BIN)/automl-theory report runs/demo.parquet --accuracy digits --output report.html --force \
 		--title 'NAS-Bench-201 on digits, before training' > /dev/null
 	@echo "open report.html in a browser"
 

@@ -169,5 +169,5 @@ def print_accuracy(table: pd.DataFrame, line: str, console: Console | None = Non
 
 
 def _measured(table: pd.DataFrame) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Proxies of the table besides the sizes, of which the best says nothing."""
-    return [(name, proxy) for name, proxy in table.attrs["proxies"].items() if proxy["family"] != "size"]
+    """Proxies of the table besides sizes and graph measures, of which the best says nothing."""
+    return [(name, proxy) for name, proxy in table.attrs["proxies"].items() if proxy["family"] not in ("size", "graph")]

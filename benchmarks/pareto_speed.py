@@ -67,10 +67,10 @@ def fastest(rounds: int, function: Callable[[], Any]) -> tuple[float, Any]:
 def measure(points: np.ndarray, rounds: int, layers: bool) -> dict[str, Any]:
     start = np.full(3, -0.1)
     df = pd.DataFrame(points, columns=["a", "b", "c"])
-    reference = dict.fromkeys(df.columns, -0.1)
+    reference, up = dict.fromkeys(df.columns, -0.1), dict.fromkeys(df.columns, "maximize")
     front_ms, front = fastest(rounds, lambda: front_mask(points))
     volume_ms, volume = fastest(rounds, lambda: at.hypervolume(points, start))
-    pareto_ms, _ = fastest(rounds, lambda: at.pareto(df, ["a", "b", "c"], reference=reference))
+    pareto_ms, _ = fastest(rounds, lambda: at.pareto(df, ["a", "b", "c"], directions=up, reference=reference))
     theirs_ms, theirs = fastest(rounds, lambda: moocore.is_nondominated(points, maximise=True, keep_weakly=True))
     their_volume_ms, their_volume = fastest(rounds, lambda: moocore.hypervolume(points, ref=start, maximise=True))
     found = {

@@ -50,7 +50,8 @@ def ranked(table: pd.DataFrame, target: str, column: str) -> dict[str, object]:
     """The ranking against one data set's accuracies, by proxy."""
     accuracies = pd.read_parquet(ACCURACIES, columns=["arch_str", column]).set_index("arch_str")[column]
     joined = at.join(table, accuracies.rename(f"{target}_accuracy"))
-    proxies = [*table.attrs["proxies"], *(name for name in GRAPH if name in table.columns)]
+    measured = [name for name, entry in table.attrs["proxies"].items() if entry["family"] != "graph"]
+    proxies = [*measured, *(name for name in GRAPH if name in table.columns)]
     ranking = at.rank(joined, f"{target}_accuracy", proxies=list(dict.fromkeys(proxies)))
     return {
         "settings": {k: v for k, v in ranking.attrs["ranking"].items() if not isinstance(v, dict)},

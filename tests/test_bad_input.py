@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from automl_theory.cli import main
+from automl_theory.scoring.files import write_table
 from automl_theory.scoring.sqlite_file import SCHEMA
 from automl_theory.scoring.store import ScoreStore
 
@@ -118,9 +119,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({"arch": [ARCH, ARCH.replace("3x3", "1x1")], "test_accuracy": [93, None]}).to_csv(
         home / "gap.csv", index=False
     )
+    pd.DataFrame({"arch": [ARCH], "top1": [0.93]}).to_csv(home / "top1.csv", index=False)
+    (home / "page.html").touch()
     torch.save({"arch2infos": Payload()}, home / "evil.pth")
     (home / "cut.pth").write_bytes((home / "evil.pth").read_bytes()[:300])
     (home / "binary.csv").write_bytes(bytes(range(256)))
+    shapes = {
+        "proxies_list": {"proxies": ["naswot"]},
+        "proxies_text": {"proxies": "naswot"},
+        "accuracy_text": {"accuracy": "hello"},
+        "seeds_number": {"accuracy": {"seeds": 3}},
+        "splits_number": {"accuracy": {"splits": 3}},
+        "join_numbers": {"join": [1]},
+    }
+    for name, attrs in shapes.items():
+        frame = pd.DataFrame({"naswot": [1.0], "test_accuracy": [90.0]}, index=pd.Index([ARCH], name="arch"))
+        frame.attrs = attrs
+        for suffix in (".csv", ".parquet"):
+            write_table(frame, home / f"{name}{suffix}")
     (home / "bad.parquet").write_bytes(b"PAR1" * 30)
     pd.DataFrame({"x": [1.0]}).to_parquet(home / "foreign.parquet")
     (home / "user_networks.py").write_text(NETWORKS)
@@ -245,6 +261,28 @@ CASES: dict[str, tuple[list[str], str]] = {
     "columns without a sign": (["accuracy", "show", "{home}/unkeyed.csv", "--columns", "name"], "like theirs=ours"),
     "columns that are not there": (["accuracy", "show", "{home}/unkeyed.csv", "--columns", "nam=arch"], "mean 'name'?"),
     "unknown unit": (["accuracy", "show", "{home}/others.csv", "--unit", "percnt"], "Did you mean 'percent'?"),
+    "unit of a bundled table": (["accuracy", "show", "digits", "--unit", "fraction"], "are per cent: leave it out"),
+    "trust in a csv": (
+        ["rank", "{home}/scores.csv", "--accuracy", "{home}/others.csv", "--trust-pickle"], "has nothing to trust",
+    ),
+    "trust in a bundled table": ([*SCORE, "--accuracy", "digits", "--trust-pickle"], "has nothing to trust"),
+    "renamed to an accuracy in fractions": (
+        ["accuracy", "show", "{home}/top1.csv", "--columns", "top1=test_accuracy"], "--unit fraction",
+    ),
+    "export onto a table": (["export", "{home}/kept.db", "{home}/others.csv"], "is not overwritten; say --force"),
+    "report onto a page": (
+        ["report", "{home}/scores.csv", "--output", "{home}/page.html"], "is not overwritten; say --force",
+    ),
+    "given that is not there": (
+        ["rank", "{home}/scores.csv", "--target", "naswot", "--target-direction", "maximize", "--given", "ntk_trac"],
+        "Did you mean 'ntk_trace'?",
+    ),
+    "top of more than all": (
+        ["rank", "{home}/scores.csv", "--target", "naswot", "--target-direction", "maximize", "--top", "2"], "top",
+    ),
+    "no picks": (
+        ["rank", "{home}/scores.csv", "--target", "naswot", "--target-direction", "maximize", "-k", "0"], "k ",
+    ),
     "unknown direction": (
         ["rank", "{home}/scores.csv", "--target", "naswot", "--target-direction", "up"], "maximize",
     ),
@@ -285,6 +323,16 @@ CASES: dict[str, tuple[list[str], str]] = {
     "nothing to list": (["list"], "see: automl-theory list --help"),
     "unknown list": (["list", "proxys"], "Did you mean 'proxies'?"),
     "unknown family": (["list", "proxies", "--family", "speed"], "known: convergence, expressivity"),
+}  # fmt: skip
+
+
+CASES |= {
+    f"{' '.join(command)} {name}{suffix}": (
+        [*command, f"{{home}}/{name}{suffix}"], f"the metadata of {name}{suffix} is broken (",
+    )
+    for name in ("proxies_list", "proxies_text", "accuracy_text", "seeds_number", "splits_number", "join_numbers")
+    for suffix in (".csv", ".parquet")
+    for command in (["rank"], ["report"], ["accuracy", "show"], ["rank", "{home}/scores.csv", "--accuracy"])
 }  # fmt: skip
 
 
@@ -390,15 +438,18 @@ def test_the_installed_command_says_the_same(name: str, world: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("hidden", "arguments", "extra"),
+    ("hidden", "arguments", "install"),
     [
-        ("pyarrow", [*SCORE, "--export", "t.parquet"], "parquet"),
-        ("pyarrow", ["rank", "{home}/foreign.parquet"], "parquet"),
-        ("jinja2", ["report", "{home}/scores.csv"], "report"),
+        ("pyarrow", [*SCORE, "--export", "t.parquet"], "'automl_theory[parquet]'"),
+        ("pyarrow", ["rank", "{home}/foreign.parquet"], "'automl_theory[parquet]'"),
+        ("jinja2", ["report", "{home}/scores.csv"], "'automl_theory[report]'"),
+        ("torch", SCORE, "torch"),
+        ("torch", ["list", "proxies"], "torch"),
+        ("torch", [*MODULE, "user_networks:make_net"], "torch"),
     ],
 )
-def test_a_missing_extra_names_the_command_that_installs_it(
-    hidden: str, arguments: list[str], extra: str, world: Path, tmp_path: Path
+def test_a_missing_package_names_the_command_that_installs_it(
+    hidden: str, arguments: list[str], install: str, world: Path, tmp_path: Path
 ) -> None:
     code = """
         import sys
@@ -417,7 +468,5 @@ def test_a_missing_extra_names_the_command_that_installs_it(
     done = process([sys.executable, "-c", textwrap.dedent(code), hidden, *filled], tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == (
-        f"automl-theory: error: {hidden} is not installed; install it with: pip install 'automl_theory[{extra}]'\n"
-    )
+    assert done.stderr == (f"automl-theory: error: {hidden} is not installed; install it with: pip install {install}\n")
     assert list(tmp_path.iterdir()) == []

@@ -155,6 +155,28 @@ def test_score_rank_and_report_with_trained_results(capsys: pytest.CaptureFixtur
     assert run(capsys, "report", "t.csv", "--output", "old.html")[0] == "report: old.html\n", "as it was called before"
 
 
+def test_files_are_replaced_only_by_force_and_by_the_run_they_belong_to(capsys: pytest.CaptureFixture[str]) -> None:
+    again = [*SCORE, "--proxies", "naswot", "--sample", 2, "--store", "s.db", "--export", "t.csv"]
+    run(capsys, *again)
+    run(capsys, *again[:-1], "t.csv")
+    for command in (
+        ["export", "s.db", "t.csv"],
+        ["export", "s.db", "t.parquet"],
+        ["report", "t.csv", "--output", "r.html"],
+    ):
+        out = Path(command[-1])
+        if out.name != "t.csv":
+            run(capsys, *command)
+        out.write_text("mine")
+        with pytest.raises(SystemExit) as stop:
+            main(command)
+        assert stop.value.code == 2
+        assert f"{out} exists and is not overwritten; say --force" in capsys.readouterr().err
+        assert out.read_text() == "mine"
+        run(capsys, *command, "--force")
+        assert out.read_bytes() != b"mine"
+
+
 def made_table(path: str) -> pd.DataFrame:
     """Scores of the builders' four cells, one of them disconnected, and a table of them."""
     nan = float("nan")
@@ -231,6 +253,22 @@ def test_direction_undefined_and_intervals_are_choices(capsys: pytest.CaptureFix
     assert line(*up, "--interval", "analytic")[2] == "1.00"
     out, _ = run(capsys, "report", "t.csv", "--target", "score", "--target-direction", "maximize")
     assert out.endswith("report: report.html\n")
+
+
+def test_what_partial_top_and_k_mean_are_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    df = made_table("t.csv")
+    df["score"] = [1.0, 2.0, 3.0, 0.0]
+    df["other"] = [2.0, 1.0, 3.0, 0.0]
+    write_table(df, "t.csv")
+    some = ["t.csv", "--target", "score", "--target-direction", "maximize"]
+    chosen = [*some, "--given", "parameters", "--given", "other", "--top", 0.5, "-k", 2]
+    for command in ("rank", "report"):
+        plain, said = (" ".join(run(capsys, command, *options, *([] if command == "rank" else ["--force"]))[0].split())
+                       for options in (some, chosen))  # fmt: skip
+        assert "Partial ρ is given parameters. Top: the best 10 % by target" in plain
+        assert "k = 10 picks" in plain
+        assert "Partial ρ is given parameters, other. Top: the best 50 % by target, 2 architectures" in said
+        assert "k = 2 picks" in said
 
 
 def test_slower_kernels_are_counted_with_their_reason() -> None:

@@ -63,7 +63,7 @@ def is_benchmark(path: Path) -> bool:
     return path.suffix not in (".parquet", ".gz", ".csv") and head.startswith((b"PK\x03\x04", b"BZh", b"\x80\x02"))
 
 
-def expectation(path: Path) -> str | None:
+def expectation(path: Path, *, trust_pickle: bool = False) -> str | None:
     """What reading a large file will take, in a line; None for a small one or a folder."""
     if path.is_dir() or path.stat().st_size < LARGE:
         return None
@@ -71,9 +71,15 @@ def expectation(path: Path) -> str | None:
     packed = path.name.endswith("pbz2")
     whole = size * UNPACKED if packed else size
     seconds = (SECONDS_PER_GB + UNPACKING_PER_GB * packed) * whole
+    memory, objects = MEMORY_BASE + MEMORY_PER_GB * whole, OBJECTS_PER_GB * whole
+    if trust_pickle:
+        return (
+            f"{path.name}: {size:.1f} GB; unpickled it takes about {objects:.0f} GB of memory ({memory:.1f} GB without "
+            "trust_pickle)"
+        )
     return (
         f"{path.name}: {size:.1f} GB; reading it once takes about {duration(seconds)} and "
-        f"{MEMORY_BASE + MEMORY_PER_GB * whole:.1f} GB of memory (as objects {OBJECTS_PER_GB * whole:.0f} GB)"
+        f"{memory:.1f} GB of memory (as objects {objects:.0f} GB)"
     )
 
 

@@ -7,11 +7,12 @@ import re
 import numpy as np
 import pandas as pd
 
-from automl_theory.accuracy.recipe import CELL
+from automl_theory.accuracy.recipe import CELL, COSTS, METRICS, SPLITS
 from automl_theory.errors import InputError, suggest
 
 UNITS = ("percent", "fraction")
 ACCURACY = re.compile(r"(?:^|_)accuracy(?:_|$)")
+NUMBERS = [*METRICS, *COSTS, *(f"{split}_{metric}" for split in SPLITS for metric in METRICS)]
 OF_A_SEED = re.compile(r"_seed\d+$")
 CHANCE = (1.0, 100 / 120)
 """What a network that has learned nothing reaches on CIFAR-100 and ImageNet16-120, in per cent."""
@@ -26,17 +27,14 @@ def check(table: pd.DataFrame, name: str, unit: str = "percent") -> pd.DataFrame
     a tenth or more of its values at or below 1 (chance levels 1 and 0.83 not counted) mixes both and is refused. NaN is
     refused except in columns of single seeds (`…_seed777`), which not every architecture has.
     """
-    if unit not in UNITS:
-        raise InputError(f"unknown unit {unit!r}; use {' or '.join(UNITS)}.{suggest(str(unit), UNITS)}")
+    check_unit(unit)
     if not len(table):
         raise InputError(f"{name} has no rows; give a table with one row an architecture")
     _check_keys(table, name)
     found = [str(column) for column in table.columns if ACCURACY.search(str(column))]
     for column in found:
         values = table[column]
-        if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
-            bad = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values.iloc[0])
-            raise InputError(f"column {column!r} of {name} must hold numbers, got {str(bad)[:60]!r}; correct the table")
+        _check_numbers(values, column, name)
         _check_values(values.astype(np.float64), column, name, unit)
     if not table.select_dtypes("number").shape[1]:
         there = ", ".join(map(str, table.columns)) or "none"
@@ -46,6 +44,12 @@ def check(table: pd.DataFrame, name: str, unit: str = "percent") -> pd.DataFrame
         table[found] = table[found] * 100.0
         table.attrs = attrs
     return table
+
+
+def check_unit(unit: str) -> None:
+    """InputError for a unit that is none."""
+    if unit not in UNITS:
+        raise InputError(f"unknown unit {unit!r}; use {' or '.join(UNITS)}.{suggest(str(unit), UNITS)}")
 
 
 def _check_keys(table: pd.DataFrame, name: str) -> None:
@@ -62,6 +66,32 @@ def _check_keys(table: pd.DataFrame, name: str) -> None:
             f"{name} holds cells of NAS-Bench-201 and {odd[:100]!r}, which is none (|op~0|+|op~0|op~1|+…, operations "
             "none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3); correct or drop such rows"
         )
+
+
+def check_runs(runs: pd.DataFrame, of_a_kind: list[str], name: str, *, gaps: bool) -> None:
+    """What `check` no longer sees once the seeds are averaged: words, and accuracies that are NaN in some runs.
+
+    Runs are of one kind if they have equal `of_a_kind` columns (data set, schedule, split); where none of a kind has an
+    accuracy, it was not measured. `gaps`: a benchmark's own table, in which a run may lack one.
+    """
+    for column in runs.columns.intersection(NUMBERS):
+        _check_numbers(runs[column], str(column), name)
+    for column in (str(column) for column in runs.columns if ACCURACY.search(str(column)) and not gaps):
+        missing = runs[column].isna()
+        kinds = [runs[kind] for kind in of_a_kind] or [pd.Series(0, index=runs.index)]
+        odd = missing.to_numpy() & (~missing).groupby([kind.to_numpy() for kind in kinds]).transform("any").to_numpy()
+        if odd.any():
+            row = str(runs.index[int(np.argmax(odd))])
+            raise InputError(
+                f"column {column!r} of {name} is NaN in {int(odd.sum())} of {len(runs)} rows, first {row[:100]}; "
+                "drop or fill them, or leave the column out"
+            )
+
+
+def _check_numbers(values: pd.Series, column: str, name: str) -> None:
+    if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
+        bad = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values.iloc[0])
+        raise InputError(f"column {column!r} of {name} must hold numbers, got {str(bad)[:60]!r}; correct the table")
 
 
 def _check_values(values: pd.Series, column: str, name: str, unit: str) -> None:

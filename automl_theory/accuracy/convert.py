@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
 from automl_theory.accuracy.benchmark_files import is_benchmark
-from automl_theory.accuracy.tables import BUNDLED, benchmark_runs, existing, load_accuracy
+from automl_theory.accuracy.tables import BUNDLED, benchmark_runs, check_options, existing, load_accuracy
 from automl_theory.errors import InputError
 from automl_theory.progress import Report
-from automl_theory.scoring.files import SUFFIXES, check_writable, write_table
+from automl_theory.scoring.files import SUFFIXES, check_free, check_writable, write_table
 
 
 def convert(
@@ -41,9 +40,8 @@ def convert(
     existing_source = None if source in BUNDLED else existing(source)
     if existing_source is not None and target.exists() and target.samefile(existing_source):
         raise InputError(f"{target} is the source itself; name another file")
-    for file in (target, Path(f"{target}.json")):
-        if file.exists() and not force and (file is target or target.suffix == ".csv"):
-            raise InputError(f"{file} exists and is not overwritten; say --force (force=True), or name another file")
+    check_free(target, force)
+    check_options(source, unit=unit, trust_pickle=trust_pickle)
     everything = dataset is None and epochs is None and split is None
     if existing_source is not None and everything and is_benchmark(existing_source) and not columns:
         table, known = benchmark_runs(existing_source, trust_pickle=trust_pickle, progress=progress)

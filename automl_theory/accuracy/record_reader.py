@@ -30,9 +30,10 @@ MAX_STACK = 1_000_000
 MAX_DEPTH = 1_000
 FEW_CONTAINERS = 200_000
 BYTES_A_CONTAINER = 50
-RATIO = 50
+RATIO = 10
 SMALL = 16 * 2**20
-"""A bz2 stream may unpack to `RATIO` times its size (genuine records: 4), or to `SMALL`; and of containers there may be
+"""A bz2 stream may unpack to `RATIO` times its size (genuine records: 4), or to `SMALL` (lists of
+architectures: 1.4 MB, 39 times their size); and of containers there may be
 `FEW_CONTAINERS`, and one more every `BYTES_A_CONTAINER` bytes (genuine records: 170 to 850)."""
 
 _NEW = rb"X(.)\x00{3}([\w-]+@\d+)(q.|r.{4})"

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from automl_theory.accuracy.checks import check_runs
 from automl_theory.accuracy.recipe import METRICS
 from automl_theory.errors import InputError, require, suggest
+from automl_theory.scoring.checked_attrs import checked_attrs
+from automl_theory.scoring.foreign_tables import one_line, read_parquet
 
 KEYS = ("arch", "canonical")
 OF_A_RUN = ("dataset", "epochs", "split", "seed")
-MAX_CELLS = 500_000_000
 MIB = 2**20
 MAX_UNPACKED = 256 * MIB
 RATIO = 100
@@ -29,9 +30,11 @@ RATIO = 100
 def read_file(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """Return a table file, renamed by `columns` and keyed by architecture; `attrs["accuracy"]` if it has a recipe.
 
-    InputError for a file that is no table, lacks a column or a key; MissingExtra for Parquet without pyarrow.
+    InputError for a file that is no table, is too large or lacks a column or a key; MissingExtra for Parquet without
+    pyarrow.
     """
-    return _keyed(_read(path), path.name, columns)
+    with one_line(f"expected {path.name} to be a readable table, but", "save it again"):
+        return _keyed(_read(path), path.name, columns)
 
 
 def as_runs(table: pd.DataFrame, name: str) -> pd.DataFrame | None:
@@ -45,6 +48,7 @@ def as_runs(table: pd.DataFrame, name: str) -> pd.DataFrame | None:
     for column in set(of_a_run) & {"epochs", "seed"}:
         if not pd.api.types.is_integer_dtype(table[column].dtype):
             raise InputError(f"column {column!r} of {name} must hold whole numbers; correct the table")
+    check_runs(table, [c for c in of_a_run if c != "seed"], name, gaps=_layout(table) == "runs")
     keys = [column for column in of_a_run if column != "split"]
     again = table.set_index(of_a_run, append=True).index
     if again.has_duplicates:
@@ -58,6 +62,10 @@ def as_runs(table: pd.DataFrame, name: str) -> pd.DataFrame | None:
             f"{name} mixes releases ({', '.join(map(str, releases))}), which differ; keep the rows of one of them"
         )
     return _spread(table, keys, name) if "split" in of_a_run else table
+
+
+def _layout(table: pd.DataFrame) -> object:
+    return table.attrs.get("accuracy", {}).get("layout")
 
 
 def _spread(table: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
@@ -83,28 +91,14 @@ def _read(path: Path) -> pd.DataFrame:
         )
     if parquet:
         require("pyarrow", "parquet")
-    try:
-        frame = _read_parquet(path) if parquet else _read_csv(path)
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, zlib.error, MemoryError) as error:
-        line = " ".join(str(error).split())[:160]
-        raise InputError(f"expected {path.name} to be a readable table, but: {line}; save it again") from error
+    frame = read_parquet(path) if parquet else _read_csv(path)
+    frame.attrs = checked_attrs(frame.attrs, path.name)
     if isinstance(frame.index, pd.RangeIndex):
         return frame
     attrs = frame.attrs
     frame = frame.reset_index()
     frame.attrs = attrs
     return frame
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    from pyarrow.parquet import read_metadata
-
-    size = read_metadata(path)
-    if size.num_rows * size.num_columns > MAX_CELLS:
-        raise InputError(f"{path.name} declares {size.num_rows} rows, more than any benchmark has; save it again")
-    return pd.read_parquet(path)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -115,8 +109,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     try:
         told = json.loads(beside.read_text(encoding="utf-8"))
-        types, attrs = dict(told["types"]), dict(told["attrs"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        types, attrs = dict(told["types"]), checked_attrs(told["attrs"], path.name)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         line = " ".join(str(error).split())[:100]
         raise InputError(f"{beside.name} beside the table is broken ({line}); convert again, or delete it") from error
     there = pd.read_csv(path, nrows=0).columns

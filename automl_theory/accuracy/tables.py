@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from automl_theory.accuracy.benchmark_files import expectation, is_benchmark, read_runs
-from automl_theory.accuracy.checks import check
+from automl_theory.accuracy.checks import check, check_unit
 from automl_theory.accuracy.recipe import COSTS, dataset_named, split_named
 from automl_theory.accuracy.summary import summarise
 from automl_theory.accuracy.table_files import as_runs, read_file
@@ -47,8 +47,8 @@ def load_accuracy(
     columns   for tables: {their name: our name}; columns not named keep theirs. After that one column must be called
               "arch" (an architecture string) or "canonical" (the representative of its class). It becomes the index;
               where both are there it is "arch", and "canonical" is left out
-    unit      of the accuracies in a table: "percent", or "fraction", which are multiplied by 100. Fractions given as
-              per cent are refused (see `checks.check`)
+    unit      of the accuracies in a .csv or .parquet table: "percent", or "fraction", which are multiplied by 100.
+              Fractions given as per cent are refused (see `checks.check`)
     trust_pickle   read a benchmark file by unpickling it, which runs whatever code it holds with your rights. Without,
               nothing in a file is ever executed, and records as the benchmarks' APIs write them are all it may hold
     progress  as in `score_space`; what a large file will take is said before it is read
@@ -73,6 +73,7 @@ def load_accuracy(
     for duplicate architectures, mixed releases, NaN accuracies, wrong units; MissingExtra for Parquet without pyarrow.
     """
     _check_selection(epochs)
+    check_options(source, unit=unit, trust_pickle=trust_pickle)
     if isinstance(source, str) and source in BUNDLED:
         if columns:
             raise InputError(f"the bundled table {source!r} takes no columns; rename them with DataFrame.rename")
@@ -101,10 +102,25 @@ def benchmark_runs(
         warnings.warn(
             f"trust_pickle: {path.name} is unpickled, and whatever code it holds runs with your rights", stacklevel=3
         )
-    elif told := expectation(path):
+    if told := expectation(path, trust_pickle=trust_pickle):
         print(told, file=sys.stderr, flush=True)
     with reporting(progress, f"reading {path.name}") as report:
         return read_runs(path, trust_pickle=trust_pickle, progress=report)
+
+
+def check_options(source: str | os.PathLike[str], *, unit: str, trust_pickle: bool) -> None:
+    """InputError for an option that would mean nothing for this source: a unit of per cent, trust without a pickle."""
+    check_unit(unit)
+    bundled = isinstance(source, str) and source in BUNDLED
+    benchmark = not bundled and is_benchmark(existing(source))
+    if unit != "percent" and (bundled or benchmark):
+        raise InputError(
+            f"unit is for .csv and .parquet tables; the accuracies of {os.fspath(source)} are per cent: leave it out"
+        )
+    if trust_pickle and not benchmark:
+        raise InputError(
+            f"{os.fspath(source)} holds no pickle, so trust_pickle (--trust-pickle) has nothing to trust; leave it out"
+        )
 
 
 def existing(source: str | os.PathLike[str]) -> Path:

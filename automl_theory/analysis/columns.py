@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from automl_theory.errors import VALUED as VALUED
 from automl_theory.errors import InputError, suggest
 
 DIRECTIONS = ("maximize", "minimize")
+GRAPH = "graph"
+"""The family of the measures of an architecture's graph (`graphs.table`)."""
+MORE, LESS = ("accuracy",), ("loss", "error", "epochs")
+"""In a target's name: what is good when high, and when low."""
+TRAINED = re.compile(r"(?<![a-z])(acc|err|top[-_ ]?[15])(?![a-z0-9])")
+"""Words by which other tables name what training gave."""
+UNTRAINED = {"ntk_regression_error"}
+"""Proxies whose names sound like it."""
 
 
 def values(df: pd.DataFrame, name: str, what: str = "column") -> NDArray[np.float64]:
@@ -26,14 +35,22 @@ def values(df: pd.DataFrame, name: str, what: str = "column") -> NDArray[np.floa
     return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def described(df: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return `attrs["proxies"]`, proxy → {"family", "direction", "unit", "formula"}, of the proxies with a column."""
+def declared(df: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return `attrs["proxies"]`, name → {"family", "direction", "unit", "formula"}, of what there has a column."""
     return {name: entry for name, entry in df.attrs.get("proxies", {}).items() if name in df.columns}
+
+
+def described(df: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return what is `declared` without the family "graph": what a table is about where no column is named.
+
+    Graph measures, a dozen that nearly repeat each other, are there for whoever asks for one by name.
+    """
+    return {name: entry for name, entry in declared(df).items() if entry.get("family") != GRAPH}
 
 
 def direction_of(df: pd.DataFrame, proxy: str) -> str:
     """Return the declared direction of `proxy`; "maximize" for a column that declares none."""
-    return checked_direction(described(df).get(proxy, {}).get("direction", "maximize"), proxy)
+    return checked_direction(declared(df).get(proxy, {}).get("direction", "maximize"), proxy)
 
 
 def told_direction(target: str, given: str | None = None) -> str:
@@ -45,13 +62,25 @@ def told_direction(target: str, given: str | None = None) -> str:
     if given is not None:
         return checked_direction(given, target)
     name = target.lower()
-    more, less = "accuracy" in name, any(word in name for word in ("loss", "error", "epochs"))
+    more, less = (any(word in name for word in words) for words in (MORE, LESS))
     if more == less:
         raise InputError(
             f"cannot tell from its name whether {target!r} is good when high or low; "
             'pass target_direction="maximize" or "minimize".'
         )
     return "maximize" if more else "minimize"
+
+
+def tells_training(name: str) -> bool:
+    """Return whether a column's name says that it was measured by training, such as top1, val_acc or epochs_to_50.
+
+    That is one that `told_direction` has a word for, or with top1, top5, acc or err as a word of its own. What this
+    package measures without training under such a name (ntk_regression_error) is not one.
+    """
+    plain = str(name).lower()
+    if plain.partition(":")[0] in UNTRAINED:
+        return False
+    return any(word in plain for word in (*MORE, *LESS)) or TRAINED.search(plain) is not None
 
 
 def checked_direction(direction: str, name: str) -> str:

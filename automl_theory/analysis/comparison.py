@@ -49,11 +49,13 @@ def compare(
     """Compare proxies of score table `df` in pairs: whose τ with column `target` is higher? One row a pair.
 
     Arguments are those of `rank`, and
-        proxies: the columns to compare, two or more; by default all of `df.attrs["proxies"]`.
+        proxies: the columns to compare, two or more; by default all of `df.attrs["proxies"]` but graph measures.
         against: a column; only pairs with it are compared, which asks less and so finds more. None: every pair.
         resamples: 100 or more; of the multiplier bootstrap where `interval` is "analytic".
 
-    A pair is measured on the rows where both have a value (all rows for undefined="worst").
+    A pair is measured on the rows where both have a value (all rows for undefined="worst"). low, high and p say how
+    far a difference depends on which architectures were drawn. What the choice of training seeds adds is not in them,
+    while `rank` widens τ and ρ by it: another seed may prefer another proxy on the same architectures.
 
     Returns columns first, second (the one with the higher τ first), kendall_first, kendall_second, difference, low,
     high (for all pairs at once), p (corrected), n, classes, verdict; the clearest difference on top.

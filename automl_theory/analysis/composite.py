@@ -24,7 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from automl_theory.analysis.columns import VALUED, checked_direction, described, statuses, values
+from automl_theory.analysis.columns import (
+    VALUED,
+    checked_direction,
+    declared,
+    statuses,
+    tells_training,
+    values,
+)
 from automl_theory.analysis.dominance import Floats
 from automl_theory.analysis.pareto import default_direction
 from automl_theory.analysis.representatives import choose_representatives
@@ -40,7 +47,9 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
 
     `fit(X)` learns the sorted values of each feature, X of shape (n, d). `transform(X)` gives q, shape (n, d), each in
     [0, 1], 1 = good; `score_samples(X)` the aggregate, shape (n,), larger = better. `fit` takes a y, as scikit-learn's
-    pipelines pass one, and never looks at it: an accuracy cannot leak in. NaN (undefined) has q = 0, below every value
+    pipelines pass one, and never looks at it: an accuracy cannot leak in. A DataFrame with a column that by its name
+    tells how training went (test_accuracy, top1, epochs_to_50) and is not described in `attrs["proxies"]` is refused
+    with `InputError`; an array has no names to go by. NaN (undefined) has q = 0, below every value
     (for one feature, the same as the rank "worst" in `rank`); ±inf is a value at its end. NaN is not learned from; a
     feature that is NaN in all training rows has q = ½ for every value. A constant feature gives q = ½ and moves nobody.
 
@@ -54,6 +63,8 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
     def fit(self, X: ArrayLike, y: object = None) -> RankComposite:
         """Learn the distribution of each feature; `y` is ignored."""
         del y
+        if isinstance(X, pd.DataFrame):
+            refuse_answers(X, list(X.columns), strict=False)
         table = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
         if self.aggregate not in ("mean", "log"):
             raise InputError(f'aggregate must be "mean" or "log"; got {self.aggregate!r}.')
@@ -103,6 +114,8 @@ def rank_table(
     an unknown column, and on one that is no proxy, such as an accuracy: this score must not see the answer.
     """
     names = list(choose_representatives(df).values()) if columns is None else _listed(columns)
+    for name in names:
+        values(df, name)
     refuse_answers(df, names, strict=True)
     X = feature_table(df, names)
     ways = [default_direction(df, name) for name in names]
@@ -120,14 +133,12 @@ def feature_table(df: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float6
 def refuse_answers(df: pd.DataFrame, columns: Sequence[str], *, strict: bool) -> None:
     """Raise `InputError` if one of `columns` tells how training went.
 
-    A column that the table describes is a proxy. Of the others, those with accuracy or loss in their name are refused;
-    if `strict`, all of them, where the table describes any.
+    A column that the table describes is a proxy. Of the others, those whose names say so (`tells_training`) are
+    refused; if `strict`, all of them, where the table describes any.
     """
-    entries = described(df)
-    for name in columns:
-        values(df, name)
-        trained = any(word in name.lower() for word in ("accuracy", "loss"))
-        if name not in entries and (trained or (strict and entries)):
+    entries = declared(df)
+    for name in map(str, columns):
+        if name not in entries and (tells_training(name) or (strict and entries)):
             raise InputError(
                 f"{name!r} is not one of the table's proxies: a composite must not see what it is to predict. "
                 f'If it is a measure made without training, describe it in attrs["proxies"].{suggest(name, entries)}'

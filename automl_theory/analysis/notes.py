@@ -54,10 +54,10 @@ def own_note(
 
 
 def baseline_note(sample: Sample, found: Pair, baseline: Pair) -> str:
-    """Compare a proxy with the best size baseline on the same rows; "" if it is clearly above.
+    """Compare a proxy with the best size baseline on the same rows and training seeds; "" if it is clearly above.
 
     "below" means a lower τ than the baseline's |τ|; "no clear gain over" that the paired interval of the difference
-    reaches 0. Without intervals only "below" can be said.
+    reaches 0; that is not widened by what training seeds add. Without intervals only "below" can be said.
     """
     if np.isnan(found.tau) or np.isnan(baseline.tau):
         return ""
@@ -68,7 +68,10 @@ def baseline_note(sample: Sample, found: Pair, baseline: Pair) -> str:
 
 
 def partial_note(partial: dict[str, float], given: bool, found: Pair) -> str:
-    """Say that nothing is clear beyond the given size columns; "" if there is, or if it cannot be told."""
+    """Say that nothing is clear beyond the given size columns; "" if there is, or if it cannot be told.
+
+    By the interval of the partial ρ, which is not widened by what training seeds add.
+    """
     if not given or np.isnan(found.tau):
         return ""
     if np.isnan(partial["partial"]):

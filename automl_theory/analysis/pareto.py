@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from automl_theory.analysis.columns import (
     VALUED,
     checked_direction,
     count_undefined,
-    described,
+    declared,
     direction_of,
     orient,
     statuses,
@@ -83,13 +84,15 @@ def pareto(
     Arguments:
         df: a score table, one row an architecture.
         columns: one or more of its numeric columns.
-        directions: column → "maximize" or "minimize", over `default_direction`.
+        directions: column → "maximize" or "minimize", over `objective_direction`: a size or another cost is minimised,
+            a proxy goes as the table declares it, anything else as its name tells.
         reference: column → the value from which the hypervolume counts, in the column's own unit; by default its
             worst finite value among the rows compared (so the worst row itself adds nothing).
 
     The hypervolume is exact; it is NaN without a row, and inf if a row above the reference is infinite. Its unit and
     scale are the columns'; compare it only with one of the same columns and reference. The layers are computed when
-    asked for. Raises `InputError` on an unknown or non-numeric column, no or repeated columns, and a wrong direction.
+    asked for. Raises `InputError` on an unknown or non-numeric column, no or repeated columns, a wrong direction, and a
+    column of which nothing tells the direction.
     """
     names = [columns] if isinstance(columns, str) else list(columns)
     if not names or len(set(names)) < len(names):
@@ -97,7 +100,7 @@ def pareto(
     for what, mapping in (("directions", directions), ("reference", reference)):
         if unknown := sorted(set(mapping or {}) - set(names)):
             raise InputError(f"{what} names {unknown[0]!r}, which is not one of the columns {', '.join(names)}.")
-    ways = {name: default_direction(df, name, (directions or {}).get(name)) for name in names}
+    ways = {name: objective_direction(df, name, (directions or {}).get(name)) for name in names}
     status = {name: statuses(df, name) for name in names}
     defined = np.logical_and.reduce([np.isin(status[name], VALUED) for name in names])
     points = np.column_stack([orient(values(df, name), ways[name]) for name in names])[defined]
@@ -117,14 +120,43 @@ def pareto(
     )
 
 
-def default_direction(df: pd.DataFrame, column: str, given: str | None = None) -> str:
-    """Return which way `column` is good: as `given`, as declared in the table, as its name tells, else "maximize".
+COSTS = frozenset({"latency", "parameters", "params", "macs", "flops"})
+"""Words of a name that say that less is better, if nothing else is said."""
 
-    Names tell as they do for a target: accuracy is maximised; loss, error and epochs are minimised.
+
+def objective_direction(df: pd.DataFrame, column: str, given: str | None = None) -> str:
+    """Return which way `column` is good as one objective among several.
+
+    As `given`; else "minimize" for the size family, whose members are declared "maximize" as proxies (more parameters
+    predict a higher accuracy) but are what one pays as objectives; else as declared in the table; else by the name:
+    latency, parameters, params, macs, flops, loss, error and epochs are minimised, accuracy is maximised. `InputError`
+    for a column that is not in the table, and for an undeclared one whose name tells nothing.
     """
     if given is not None:
         return checked_direction(given, column)
-    if column in described(df):
+    values(df, column)
+    if (entry := declared(df).get(column)) is not None:
+        return "minimize" if entry.get("family") == "size" else direction_of(df, column)
+    if not COSTS.isdisjoint(re.split(r"[^a-z0-9]+", column.lower())):
+        return "minimize"
+    try:
+        return told_direction(column)
+    except InputError:
+        raise InputError(
+            f"cannot tell whether {column!r} is good when high or low: the table does not declare it and its name does "
+            f'not say; pass directions={{{column!r}: "maximize"}} or "minimize".'
+        ) from None
+
+
+def default_direction(df: pd.DataFrame, column: str, given: str | None = None) -> str:
+    """Return which way proxy `column` is good: as `given`, as declared in the table, as its name tells, else maximize.
+
+    Names tell as they do for a target: accuracy is maximised; loss, error and epochs are minimised. For what stands for
+    an aspect or goes into a composite; a size counts as a proxy there (compare `objective_direction`).
+    """
+    if given is not None:
+        return checked_direction(given, column)
+    if column in declared(df):
         return direction_of(df, column)
     try:
         return told_direction(column)

@@ -13,7 +13,8 @@ to z, have partial τ = 0.14. Read the sign of "beyond" from Spearman's.
 A given column whose ranks follow linearly from those of the others (MACs from parameters in NAS-Bench-201) adds
 nothing and is left out. Where x or y follows from z, the partial correlation is NaN.
 
-Interval: of the same formula on every resample, or from its derivative. With a = R_zz⁻¹ R_zx and b = R_zz⁻¹ R_zy,
+Interval: of the same formula on every resample, or from its derivative, for the training seeds as they were (not
+widened as that of τ is; `analysis.seeds`). With a = R_zz⁻¹ R_zx and b = R_zz⁻¹ R_zy,
 
     dS_xy = dR_xy − a·dR_zy − b·dR_zx + aᵀ dR_zz b
 """

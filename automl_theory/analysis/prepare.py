@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from automl_theory.analysis.columns import (
     VALUED,
     classes,
+    declared,
     described,
     direction_of,
     orient,
@@ -61,7 +62,7 @@ def prepare(
     """Return `df` ready for ranking; the arguments are those of `rank`."""
     has_target = ~np.isnan(values(df, target, "target"))
     direction = told_direction(target, target_direction)
-    table, entries, names = df.loc[has_target], described(df), names_of(df, target, proxies)
+    table, entries, names = df.loc[has_target], declared(df), names_of(df, target, proxies)
     good, status, used = {}, {}, {}
     for name in names:
         status[name] = statuses(table, name)
@@ -84,7 +85,7 @@ def prepare(
 
 
 def names_of(df: pd.DataFrame, target: str, proxies: Sequence[str] | None) -> list[str]:
-    """Return the columns to rank: `proxies` with the size family, by default all that the table describes."""
+    """Return the columns to rank: `proxies` with the size family, by default all described but graph measures."""
     entries = described(df)
     if proxies is None:
         names = list(entries)
@@ -94,8 +95,9 @@ def names_of(df: pd.DataFrame, target: str, proxies: Sequence[str] | None) -> li
     names = [name for name in dict.fromkeys(names) if name != target]
     if not names:
         raise InputError(
-            'no proxy to rank: attrs["proxies"] describes no column of this table (pandas loses it in to_csv and in '
-            'some merges; write_table and join keep it); pass proxies=["column", …].'
+            'no proxy to rank: attrs["proxies"] describes none of this table (pandas loses it in to_csv and in some '
+            "merges; write_table and join keep it; graph measures are ranked where they are named); pass "
+            'proxies=["column", …].'
         )
     return names
 

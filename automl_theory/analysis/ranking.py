@@ -56,8 +56,9 @@ def rank(
             +inf, which ranks last).
         target_direction: "maximize" or "minimize". By default a name with "accuracy" is maximised, one with "loss",
             "error" or "epochs" minimised; any other name needs it.
-        proxies: columns to rank, by default all of `df.attrs["proxies"]`. A numeric column not described there
-            (a graph metric) is taken as larger = better. Columns of the size family are always added, as baselines.
+        proxies: columns to rank, by default all of `df.attrs["proxies"]` but the family "graph": the dozen measures
+            of `graph_metrics` nearly repeat each other, and are ranked where they are named here. A numeric column
+            not described there is taken as larger = better. The size family is always added, as baselines.
         noise: two columns with the target under two training seeds, by default the first two of `<target>_seed0`,
             `<target>_seed1`, … (any numbers) where the table has them; their agreement is the noise ceiling. It is
             that of one seed with one seed: against the mean over k seeds a perfect proxy can go higher.
@@ -69,8 +70,10 @@ def rank(
         top: the best share of the rows with a target, by the target (ties at its border included), for columns …_top.
         k: the number of picks for overlap and regret.
         interval: "bootstrap" (percentile, over classes) or "analytic" (cluster-robust, from influences; a hundred
-            times faster, and for any number of rows); see `analysis.sampling`. Both are widened by what training
-            seeds add where the target is the mean of columns `<target>_seed0`, …; see `analysis.seeds`.
+            times faster, and for any number of rows); see `analysis.sampling`. Where the target is the mean of columns
+            `<target>_seed0`, …, those of kendall and spearman over all rows are widened by what training seeds add;
+            those of …_top, the partials and the ceiling, and the comparisons in `note`, are not: they say how far a
+            value depends on the architectures, for the training seeds as they were. See `analysis.seeds`.
         resamples: of the bootstrap; each draws as many classes (column `canonical`) as there are, with all rows of
             each. 0 gives no intervals. They take rows · resamples bytes, twice.
         seed: of the bootstrap.
@@ -94,7 +97,8 @@ def rank(
         ceiling (τ of the noise ceiling, or NaN), baseline (True for the size family), note
 
     `attrs["ranking"]` holds target, target_direction, rows, without_target, classes, undefined, interval, resamples,
-    seed, level, given, top, rows_top, k, seeds (the columns of training seeds), baseline (the best of the size family,
+    seed, level, given, top, rows_top, k, seeds (the columns of training seeds, which widen kendall and spearman only),
+    baseline (the best of the size family,
     or None) and noise_ceiling (the two columns, n and the six readings, or None); `attrs["settings"]` and
     `attrs["accuracy"]` (the recipe of the target) are those of `df`.
 

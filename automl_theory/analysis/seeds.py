@@ -8,8 +8,12 @@ architectures at once (batch order, name-keyed initial weights). With τ_k the a
     σ² = max(0, mean_{k<l} [(τ_k − τ_l)² − v_kl] / 2) / s
 
 is the method-of-moments estimate of its share in the variance of a mean over s seeds, where v_kl is what the sampling
-of classes lets τ_k and τ_l differ by. Intervals are widened by it (bootstrap: a normal draw a resample). With two or
-three seeds σ² is rough, and mostly 0.
+of classes lets τ_k and τ_l differ by. With two or three seeds σ² is rough, and mostly 0.
+
+Widened by it are the intervals of τ and ρ over all rows (bootstrap: a normal draw a resample), and no others. Among the
+best rows the target's own noise is a large part of its order, and in a partial correlation that of the sizes hangs on
+the same seed: there a mean over s seeds does not err by 1/√s of what one seed does, so that σ² would be a guess. Those
+intervals, the paired differences of `compare` and of the notes beside a ranking speak of the seeds that were trained.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from automl_theory.analysis.columns import classes, described, orient, told_dire
 from automl_theory.analysis.composite import RankComposite, feature_table, refuse_answers
 from automl_theory.analysis.dominance import Floats
 from automl_theory.analysis.landscape import kendall
+from automl_theory.analysis.seeds import named_seeds
 from automl_theory.errors import InputError
 
 
@@ -40,7 +41,12 @@ class AccuracyComposite(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.alpha = alpha
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> AccuracyComposite:
-        """Learn the percentiles from X, shape (n, d), and the weights from X and y, shape (n,)."""
+        """Learn the percentiles from X, shape (n, d), and the weights from X and y, shape (n,).
+
+        Columns of a DataFrame that tell how training went are refused, as `RankComposite` does.
+        """
+        if isinstance(X, pd.DataFrame):
+            refuse_answers(X, list(X.columns), strict=False)
         table, numbers = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
         self.ranks_ = RankComposite().fit(table)
         place = RankComposite().fit(numbers[:, None]).transform(numbers[:, None])[:, 0]
@@ -113,19 +119,27 @@ def cross_validate_accuracy(
 
     Arguments:
         df: a score table with the target joined to it; rows with an undefined or infinite target are left out.
-        columns: by default all proxies that the table describes, sizes included.
+        columns: by default all proxies that the table describes, sizes included, graph measures not.
         model: any scikit-learn regressor that takes NaN; by default `AccuracyComposite()`. It is cloned for each fold,
             and everything it learns, percentiles too, comes from the other folds.
         target_direction: as in `rank`.
         folds: at most as many as there are classes (`GroupKFold`, shuffled by `seed`).
         level: of the interval, nan below ten classes.
 
-    Raises `InputError` for fewer than two folds or classes, an unknown column, and one that tells how training went.
+    Raises `InputError` for fewer than two folds or classes, an unknown column, and one that tells how training went:
+    the target, the target under one seed, and any that the table does not describe and whose name says it (accuracy,
+    loss, error, epochs, top1, top5, acc, err).
     """
-    names = list(described(df)) if columns is None else list(columns)
-    names = [name for name in names if name != target]
+    if columns is None:
+        names = [name for name in described(df) if name != target]
+    else:
+        names = [columns] if isinstance(columns, str) else list(columns)
     if not names:
         raise InputError('no proxy to learn from: this table describes none; pass columns=["column", …].')
+    for name in names:
+        values(df, name)
+        if name in (target, *named_seeds(df, target)):
+            raise InputError(f"{name!r} is what is to be predicted from the other columns; leave it out of columns.")
     refuse_answers(df, names, strict=False)
     y = values(df, target, "target")
     way = told_direction(target, target_direction)

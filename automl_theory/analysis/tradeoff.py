@@ -23,10 +23,13 @@ from automl_theory.analysis.dominance import front_mask, layer_numbers
 from automl_theory.analysis.front_accuracy import accuracy_by_layer, front_accuracy
 from automl_theory.analysis.landscape import Effort
 from automl_theory.analysis.pareto import default_direction
-from automl_theory.analysis.representatives import choose_representatives
+from automl_theory.analysis.representatives import ASPECTS, choose_representatives
 from automl_theory.analysis.verdict import verdict
 from automl_theory.errors import InputError
 from automl_theory.progress import Report, reporting
+
+PLACES = ("front", "layer", "distance", "class")
+"""What `NoFreeLunch.points` says of an architecture beside its percentile in each aspect."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +110,8 @@ def no_free_lunch(
 
     Arguments:
         df: a score table, one row an architecture.
-        target: a column such as an accuracy, to see how it sits along and off the front.
+        target: a column such as an accuracy, to see how it sits along and off the front; not named like a column
+            of `points` (an aspect, front, layer, distance, class).
         representatives: aspect (expressivity, convergence, generalization) → column.
         directions: column → "maximize" or "minimize", over what the table declares; a column that declares nothing
             goes by its name (accuracy up; loss, error, epochs down), else larger is better.
@@ -126,6 +130,11 @@ def no_free_lunch(
     aspect without a proxy, and options out of range.
     """
     _check_options(resamples, permutations, level)
+    if target in (*ASPECTS, *PLACES):
+        raise InputError(
+            f"target {target!r} has the name of a column of the points; rename it first: "
+            f'df.rename(columns={{{target!r}: "trained_{target}"}}).'
+        )
     chosen = choose_representatives(df, representatives)
     ways = {column: default_direction(df, column, (directions or {}).get(column)) for column in chosen.values()}
     declared = {**(directions or {}), **ways}

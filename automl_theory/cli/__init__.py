@@ -23,6 +23,7 @@ from automl_theory.errors import AutoMLTheoryError, Interrupted
 __all__ = ["PRESETS", "app", "main", "score"]
 
 INTERRUPTED = 130
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 app = typer.Typer(
     name=PROGRAM,
@@ -64,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except AutoMLTheoryError as error:
         _fail(str(error), INTERRUPTED if isinstance(error, Interrupted) else 2)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package == __package__.partition(".")[0]:
+            raise
+        _fail(f"{package} is not installed; install it with: pip install {DISTRIBUTIONS.get(package, package)}", 2)
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else PROGRAM

@@ -72,3 +72,17 @@ Interval = Annotated[
         rich_help_panel=OUT,
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.", rich_help_panel=OUT)]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Partial correlation given this column; repeatable. Default: the sizes in the table.",
+        rich_help_panel=OUT,
+    ),
+]
+Top = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Best share by the target, ranked by itself as well.", rich_help_panel=OUT),
+]
+Picks = Annotated[int, typer.Option("-k", help="Picks that overlap and regret are about.", rich_help_panel=OUT)]

@@ -13,10 +13,14 @@ from automl_theory.cli.options import (
     Dataset,
     Direction,
     Epochs,
+    Force,
+    Given,
     Interval,
+    Picks,
     Split,
     Table,
     Target,
+    Top,
     TrustPickle,
     Undefined,
 )
@@ -34,6 +38,9 @@ def rank(
     target_direction: Direction = None,
     undefined: Undefined = "drop",
     interval: Interval = "bootstrap",
+    given: Given = None,
+    top: Top = 0.1,
+    k: Picks = 10,
 ) -> None:
     """Rank proxies by their agreement with trained results.
 
@@ -42,7 +49,10 @@ def rank(
     scores, compared = scores_with_target(
         table, accuracy, target, dataset=dataset, epochs=epochs, split=split, trust_pickle=trust_pickle
     )
-    show_ranking(scores, compared, target_direction=target_direction, undefined=undefined, interval=interval)
+    show_ranking(
+        scores, compared, target_direction=target_direction, undefined=undefined, interval=interval,
+        given=given or None, top=top, k=k,
+    )  # fmt: skip
 
 
 def report(
@@ -59,6 +69,9 @@ def report(
     target_direction: Direction = None,
     undefined: Undefined = "drop",
     interval: Interval = "bootstrap",
+    given: Given = None,
+    top: Top = 0.1,
+    k: Picks = 10,
     representative: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +81,7 @@ def report(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.", rich_help_panel=OUT)] = None,
+    force: Force = False,
 ) -> None:
     """Write one offline HTML page.
 
@@ -75,10 +89,10 @@ def report(
     architectures, and how it was measured.
     """
     from automl_theory.errors import require
-    from automl_theory.scoring.files import check_writable
+    from automl_theory.scoring.files import check_free, check_writable
 
     require("jinja2", "report")
-    check_writable(output, (".html", ".htm"))
+    check_free(check_writable(output, (".html", ".htm")), force)
     chosen = _representatives(representative or [])
     from automl_theory.analysis.representatives import choose_representatives
     from automl_theory.report.html import report as write_report
@@ -95,8 +109,9 @@ def report(
     ranking = None
     if compared is not None:
         ranking = show_ranking(
-            scores, compared, target_direction=target_direction, undefined=undefined, interval=interval
-        )
+            scores, compared, target_direction=target_direction, undefined=undefined, interval=interval,
+            given=given or None, top=top, k=k,
+        )  # fmt: skip
     print(f"report: {write_report(scores, output, ranking=ranking, title=title, representatives=chosen)}")
 
 

@@ -123,7 +123,8 @@ def score(
         bool, typer.Option("--retry-failed", help="Score again what failed before.", rich_help_panel=RUN)
     ] = False,
     export: Annotated[
-        Path | None, typer.Option(help="Write the table to this .parquet or .csv.", rich_help_panel=OUT)
+        Path | None,
+        typer.Option(help="Write the table to this .parquet or .csv; rewritten by each run.", rich_help_panel=OUT),
     ] = None,
     accuracy: Accuracy = None,
     dataset: Dataset = None,

@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
+from automl_theory.cli.options import Force
 from automl_theory.cli.tables import read_scores
 
 
 def export(
     store: Annotated[Path, typer.Argument(help="A store.", show_default=False)],
     output: Annotated[Path, typer.Argument(help="The table to write: .parquet or .csv.", show_default=False)],
+    force: Force = False,
 ) -> None:
     """Write the table of a store, finished or not."""
-    from automl_theory.scoring.files import SUFFIXES, check_writable, write_table
+    from automl_theory.scoring.files import SUFFIXES, check_free, check_writable, write_table
 
-    check_writable(output, SUFFIXES)
+    check_free(check_writable(output, SUFFIXES), force)
     table = read_scores(store)
     print(f"table: {write_table(table, output)} ({len(table)} architectures)")
 

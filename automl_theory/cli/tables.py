@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -101,6 +101,9 @@ def show_ranking(
     target_direction: str | None = None,
     undefined: str = "drop",
     interval: str = "bootstrap",
+    given: Sequence[str] | None = None,
+    top: float = 0.1,
+    k: int = 10,
 ) -> pd.DataFrame:
     """Rank, print the ranking and what the trained results are, and return it."""
     from automl_theory.accuracy.recipe import line
@@ -116,6 +119,9 @@ def show_ranking(
         noise=_two_seeds(table.columns, target),
         undefined=policy,
         interval=cast(Literal["bootstrap", "analytic"], interval),
+        given=given,
+        top=top,
+        k=k,
     )
     numbers = table.select_dtypes("number").columns
     others = [other for other in ("test_accuracy", "test_loss") if other in numbers and other != target]

@@ -11,6 +11,23 @@ import pandas as pd
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import METRICS, CellGraph, metrics
 
+MEASURES = {
+    "paths": ("maximize", "paths", "P, the number of input-output paths"),
+    "effective_depth": ("maximize", "layers a path", "sum_p d_p / P"),
+    "effective_width": ("maximize", "paths a layer", "#{p : d_p > 0} / effective depth"),
+    "total_depth": ("maximize", "layers", "sum_p d_p"),
+    "min_depth": ("minimize", "layers", "min_p d_p"),
+    "max_depth": ("maximize", "layers", "max_p d_p"),
+    "shortest_path": ("minimize", "edges", "min_p |p|"),
+    "longest_path": ("maximize", "edges", "max_p |p|"),
+    "parameterised_edges": ("maximize", "edges", "#{live edges with a trainable layer}"),
+    "live_edges": ("maximize", "edges", "#{edges on an input-output path}"),
+    "density": ("maximize", "1", "live edges / (v (v - 1) / 2), v live nodes"),
+    "algebraic_connectivity": ("maximize", "1", "second smallest Laplacian eigenvalue of the live graph"),
+    "spectral_gap": ("maximize", "1", "largest minus second largest adjacency eigenvalue of the live graph"),
+}
+"""Measure -> direction, unit, formula."""
+
 
 class HasGraphs(Protocol):
     """What is asked of a space: iteration over its architectures, and the graph of each (None where there is none)."""
@@ -30,8 +47,19 @@ def graph_metrics(space: HasGraphs, architectures: Iterable[str] | None = None) 
     needed. An architecture without a graph has nan in every measure and counts as connected, since nothing says
     otherwise. No architectures: an empty table with the same columns.
 
+    `attrs["proxies"]` describes the measures like proxies: family "graph", direction, unit, formula. `join` carries it
+    on, so that `rank` (where they are named in `proxies=`) and `rank_table` know them. Chen et al. find a middle depth
+    and width best, so that no end is good by itself; a direction says which end somebody argues for:
+
+    effective_depth, total_depth, max_depth, longest_path   maximize: linear regions multiply with depth
+    min_depth, shortest_path          minimize: on a short way the gradient reaches the input undiminished (ResNets)
+    effective_width, paths            maximize: many ways side by side converge faster
+    parameterised_edges, live_edges, density   maximize: more operations in use, which is size by another name
+    algebraic_connectivity, spectral_gap       maximize: a signal spreads over the graph in fewer steps
+
     Errors: InputError for one string in place of a list, something that is no space, and whatever the space raises for
-    a bad architecture. Source: Chen, Huang, Gong, Hanin & Wang, NeurIPS 2022 (effective depth and width).
+    a bad architecture. Sources: Chen, Huang, Gong, Hanin & Wang, NeurIPS 2022 (effective depth and width); Montúfar et
+    al. 2014 (regions and depth); He et al. 2016 (short ways); Chung 1997 (eigenvalues).
     """
     if isinstance(architectures, str):
         raise InputError(f"expected several architectures, got one string; pass [{architectures!r}]")
@@ -50,4 +78,8 @@ def graph_metrics(space: HasGraphs, architectures: Iterable[str] | None = None) 
             connected[row] = values["paths"] > 0
     table = pd.DataFrame(rows, columns=list(METRICS), index=pd.Index(names, name="arch", dtype=str))
     table["connected"] = connected
+    table.attrs["proxies"] = {
+        name: {"family": "graph", "direction": direction, "unit": unit, "formula": formula}
+        for name, (direction, unit, formula) in MEASURES.items()
+    }
     return table

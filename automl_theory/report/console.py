@@ -145,7 +145,12 @@ def footnote(ranking: pd.DataFrame) -> str:
 
 
 def _intervals(facts: dict[str, Any]) -> str:
-    seeds = f", widened by what {len(facts['seeds'])} training seeds differ by" if facts["seeds"] else ""
+    seeds = (
+        f"; those of τ and ρ are widened by what {len(facts['seeds'])} training seeds differ by, "
+        "those of partial ρ and top τ and the notes' comparisons with sizes are not"
+        if facts["seeds"]
+        else ""
+    )
     if facts["interval"] == "analytic":
         return f"{100 * facts['level']:g} % intervals: analytic, the distinct ones as clusters{seeds}."
     if not facts["resamples"]:

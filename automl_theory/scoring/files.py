@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from automl_theory.errors import InputError, reason, require
+from automl_theory.errors import InputError, require
+from automl_theory.scoring.checked_attrs import checked_attrs
+from automl_theory.scoring.foreign_tables import one_line, read_parquet
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -38,6 +40,13 @@ def check_writable(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path
     return target
 
 
+def check_free(target: Path, force: bool = False) -> None:
+    """Raise InputError, unless `force`, if a table (with a CSV's description) or page would take another's place."""
+    for file in (target, target.with_name(target.name + ".json")):
+        if file.exists() and not force and (file is target or target.suffix == ".csv"):
+            raise InputError(f"{file} exists and is not overwritten; say --force (force=True), or name another file")
+
+
 def write_table(df: pd.DataFrame, path: str | PathLike[str]) -> Path:
     """Write a score table to .parquet, or to .csv with attributes and types in a file named …csv.json; return the path.
 
@@ -63,8 +72,9 @@ def write_table(df: pd.DataFrame, path: str | PathLike[str]) -> Path:
 def read_table(path: str | PathLike[str]) -> pd.DataFrame:
     """Read a score table that `write_table` wrote, with `attrs`; never imports torch.
 
-    Floating-point values come back bit for bit. Raises InputError for a missing file, another kind of file, or a table
-    without the index "arch"; MissingExtra for Parquet without pyarrow.
+    Floating-point values come back bit for bit. Raises InputError for a missing file, another kind of file, one that is
+    broken or too large, metadata of another shape, or a table without the index "arch"; MissingExtra for Parquet
+    without pyarrow.
     """
     source = Path(path)
     if not source.is_file():
@@ -73,10 +83,9 @@ def read_table(path: str | PathLike[str]) -> pd.DataFrame:
         raise InputError(f"{source} is no score table; give a file ending in {' or '.join(SUFFIXES)}")
     if source.suffix == ".parquet":
         require("pyarrow", "parquet")
-    try:
-        table = pd.read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
-    except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"cannot read {source} as a score table: {reason(error)}; export it again") from None
+    with one_line(f"cannot read {source} as a score table", "export it again"):
+        table = read_parquet(source) if source.suffix == ".parquet" else _read_csv(source)
+        table.attrs = checked_attrs(table.attrs, source.name)
     if table.index.name != "arch":
         raise InputError(f"{source} has no column 'arch'; give a table that automl-theory exported")
     return table
@@ -94,7 +103,7 @@ def _read_csv(source: Path) -> pd.DataFrame:
     table = pd.read_csv(source, dtype=types, converters=exact, keep_default_na=False, na_values=[""])
     if "arch" in table.columns:
         table = table.set_index("arch")
-    table.attrs = described.get("attrs", {})
+    table.attrs = checked_attrs(described.get("attrs", {}), source.name)
     return table
 
 

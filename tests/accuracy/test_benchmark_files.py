@@ -629,6 +629,10 @@ def test_a_large_file_says_first_what_it_will_take(
     load_accuracy(pth, dataset="cifar10")
     told = capsys.readouterr().err
     assert re.match(r"mine\.pth: \d\.\d GB; reading it once takes about \d+ s and 0\.\d GB of memory \(as obj", told)
+    with pytest.warns(UserWarning, match="trust_pickle"):
+        load_accuracy(pth, dataset="cifar10", trust_pickle=True)
+    told = capsys.readouterr().err
+    assert re.match(r"mine\.pth: \d\.\d GB; unpickled it takes about \d+ GB of memory \(0\.\d GB without trust_", told)
 
 
 def test_progress_of_a_folder(folder: Path) -> None:

@@ -23,6 +23,8 @@ from automl_theory.accuracy.convert import convert
 from automl_theory.accuracy.recipe import line
 from automl_theory.accuracy.tables import load_accuracy
 from automl_theory.errors import InputError
+from automl_theory.scoring import foreign_tables
+from automl_theory.scoring.files import write_table
 
 pytest.importorskip("nats_bench")
 CELLS = builders.CELLS
@@ -307,3 +309,98 @@ def test_a_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"arch,test_accuracy\n" + b"a" * 2**24))
     with pytest.raises(InputError, match=r"bomb\.csv\.gz unpacks to more than"):
         load_accuracy(tmp_path / "bomb.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("attrs", "part"),
+    [
+        ({"accuracy": "hello"}, r"accuracy"),
+        ({"accuracy": {"seeds": 3}}, r"accuracy\.seeds"),
+        ({"accuracy": {"splits": 3}}, r"accuracy\.splits"),
+        ({"proxies": ["test_accuracy"]}, "proxies"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_recipe_of_another_shape(tmp_path: Path, name: str, attrs: dict[str, Any], part: str) -> None:
+    frame = table(test_accuracy=[90.0, 80]).rename_axis(index="arch")
+    frame.attrs = attrs
+    path = write_table(frame, tmp_path / name)
+    for read in (load_accuracy, lambda source: convert(source, tmp_path / "out.csv")):
+        with pytest.raises(InputError, match=rf"the metadata of {name} is broken \({part}\); export it again"):
+            read(path)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_metadata_of_pandas_that_is_broken(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table as write
+
+    plain = pa.table({"arch": ["a", "b"], "test_accuracy": [90.0, 80.0]})
+    for told in (
+        {"pandas": "[]"},
+        {"pandas": "3"},
+        {"pandas": '{"index_columns": ["missing"], "columns": [], "column_indexes": []}'},
+        {"pandas": '{"index_columns": [{"kind": "range"}], "columns": [{}], "column_indexes": [3]}'},
+        {"pandas": b"\xff\xfe"},
+        {"PANDAS_ATTRS": "3"},
+        {"PANDAS_ATTRS": "["},
+    ):
+        write(plain.replace_schema_metadata(told), tmp_path / "t.parquet")
+        with pytest.raises(
+            InputError, match=r"t\.parquet (to be a readable table, but: .*; save|is broken; export) it"
+        ):
+            load_accuracy(tmp_path / "t.parquet")
+
+
+def test_a_parquet_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(test_accuracy=[90.0] * 2000).assign(why="x" * 1000).to_parquet(tmp_path / "bomb.parquet")
+    monkeypatch.setattr(foreign_tables, "MAX_UNPACKED", 2**20)
+    with pytest.raises(InputError, match=r"bomb\.parquet unpacks to more than 1048576 bytes"):
+        load_accuracy(tmp_path / "bomb.parquet")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            "0.9 0.8",
+            r"'test_accuracy' of mine\.csv looks like fractions \(at most 0\.9\), but per cent is expected; say",
+        ),
+        ("90 ", r"'test_accuracy' of mine\.csv is NaN in 1 of [24] rows, first b; drop or fill"),
+        ("90 0.8", r"'test_accuracy(_seed0)?' of mine\.csv mixes fractions \(0\.8\) and per cent \(90\)"),
+        ("90 high", r"'test_accuracy' of mine\.csv must hold numbers"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["one row an architecture", "one row a run"])
+def test_a_renamed_column_is_checked_as_what_it_is_called_now(
+    tmp_path: Path, values: str, message: str, kind: str
+) -> None:
+    first, second = values.split(" ")
+    text = f"cell,acc\na,{first}\nb,{second}\n"
+    if kind == "one row a run":  # The other seed of each is in order.
+        text = f"cell,seed,acc\na,0,{first}\nb,0,{second}\na,1,{first}\nb,1,{first}\n"
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(InputError, match=message):
+        load_accuracy(path, columns={"cell": "arch", "acc": "test_accuracy"})
+
+
+def test_options_that_would_mean_nothing(folder: Path, tmp_path: Path) -> None:
+    mine = write(tmp_path / "mine.csv", "arch,test_accuracy\na,90\n")
+    table(test_accuracy=[90.0, 80]).rename_axis(index="arch").to_parquet(tmp_path / "mine.parquet")
+    for source in (folder, "digits"):
+        with pytest.raises(InputError, match=r"unit is for \.csv and \.parquet tables; .* are per cent: leave it out"):
+            load_accuracy(source, unit="fraction", dataset="cifar10")
+        with pytest.raises(InputError, match=r"unit is for \.csv and \.parquet tables"):
+            convert(source, tmp_path / "out.csv", unit="fraction")
+        with pytest.raises(
+            InputError, match=r"unknown unit 'percnt'; use percent or fraction\. Did you mean 'percent'"
+        ):
+            load_accuracy(source, unit="percnt")
+    for source in (mine, tmp_path / "mine.parquet", "digits"):
+        with pytest.raises(
+            InputError, match=r"holds no pickle, so trust_pickle \(--trust-pickle\) has nothing to trust"
+        ):
+            load_accuracy(source, trust_pickle=True)
+        with pytest.raises(InputError, match="has nothing to trust; leave it out"):
+            convert(source, tmp_path / "out.csv", trust_pickle=True)
+    assert not (tmp_path / "out.csv").exists()

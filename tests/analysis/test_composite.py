@@ -234,3 +234,57 @@ def test_bad_input_of_the_cross_validation() -> None:
     with pytest.raises(InputError, match="no proxy to learn from: this table describes none"):
         cross_validate_accuracy(df, "test_accuracy")
     assert cross_validate_accuracy(df, "test_accuracy", ["naswot"]).columns == ("naswot",)
+
+
+TRAINED = [
+    "test_accuracy",
+    "epochs_to_50",
+    "test_error",
+    "train_loss",
+    "top1",
+    "cifar10-top5",
+    "top_1",
+    "val_acc",
+    "Acc",
+]
+
+
+@pytest.mark.parametrize("column", TRAINED)
+def test_no_composite_takes_a_column_that_training_made(column: str) -> None:
+    df = table(30).assign(**{column: lambda d: d["test_accuracy"]})
+    df.attrs = {}
+    refused = f"{column!r} is not one of the table's proxies: a composite must not see what it is to predict"
+    for attempt in (
+        lambda: RankComposite().fit(df[["naswot", column]]),
+        lambda: AccuracyComposite().fit(df[["naswot", column]], df["test_accuracy"]),
+        lambda: rank_table(df, ["naswot", column]),
+    ):
+        with pytest.raises(InputError, match=refused):
+            attempt()
+    if column != "test_accuracy":
+        with pytest.raises(InputError, match=refused):
+            cross_validate_accuracy(df, "test_accuracy", ["naswot", column])
+
+
+def test_what_is_measured_without_training_passes_whatever_its_name() -> None:
+    df = table(30)
+    proxies = df[["naswot", "ntk_lambda_min", "ntk_regression_error"]]
+    described = RankComposite().fit(proxies).score_samples(proxies)
+    proxies.attrs = {}
+    np.testing.assert_array_equal(RankComposite().fit(proxies).score_samples(proxies), described)
+    assert len(rank_table(proxies, list(proxies))) == 30
+    harmless = ["top10", "acceleration", "stop1", "desktop_5", "params", "ntk_regression_error:ridge=0.1"]
+    RankComposite().fit(pd.DataFrame(np.ones((3, 6)), columns=harmless))
+    mine = df.assign(label_error_proxy=df["naswot"])
+    mine.attrs["proxies"] = {**df.attrs["proxies"], "label_error_proxy": {"family": "other", "direction": "maximize"}}
+    RankComposite().fit(mine[["naswot", "label_error_proxy"]])
+
+
+def test_a_target_is_not_predicted_from_itself() -> None:
+    df = table(30).assign(score=lambda d: d["test_accuracy"])
+    df["score_seed777"] = df["score"]
+    for column in ("score", "score_seed777"):
+        with pytest.raises(InputError, match=f"{column!r} is what is to be predicted from the other columns; leave it"):
+            cross_validate_accuracy(df, "score", ["naswot", column], target_direction="maximize")
+    with pytest.raises(InputError, match="'test_accuracy' is what is to be predicted"):
+        cross_validate_accuracy(df, "test_accuracy", "test_accuracy")

@@ -201,3 +201,28 @@ def test_bad_input_is_told_in_one_line() -> None:
         pareto(df, ["loss"], directions={"loss": "up"})
     with pytest.raises(InputError, match="the reference of 'loss' must be a finite number; got inf"):
         pareto(df, ["loss"], reference={"loss": np.inf})
+
+
+def test_a_cost_is_minimised_and_what_tells_nothing_is_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    costs = ["latency", "params", "parameters", "flops", "macs", "latency_gpu", "test_loss", "macs_per_sample"]
+    df = pd.DataFrame(rng.random((20, len(costs) + 3)), columns=[*costs, "test_accuracy", "naswot", "depth"])
+    df.attrs["proxies"] = {
+        "naswot": {"family": "expressivity", "direction": "maximize"},
+        "parameters": {"family": "size", "direction": "maximize"},
+        "depth": {"family": "size", "direction": "maximize"},
+        "latency_gpu": {"family": "other", "direction": "maximize"},
+    }
+    found = pareto(df, list(df.columns)).directions
+    up = {"test_accuracy", "naswot", "latency_gpu"}
+    assert found == {name: "maximize" if name in up else "minimize" for name in df.columns}
+    two = pareto(df, ["naswot", "parameters"])
+    points = df[["naswot", "parameters"]].to_numpy() * [1, -1]
+    assert two.front.tolist() == reference.front(points)
+    assert pareto(df, "parameters", directions={"parameters": "maximize"}).architectures == [
+        str(df["parameters"].idxmax())
+    ]
+    df = df.rename(columns={"latency": "lapsed"})
+    with pytest.raises(InputError, match=r"cannot tell whether 'lapsed' .*pass directions=\{'lapsed': \"maximize\"\}"):
+        pareto(df, ["naswot", "lapsed"])
+    assert pareto(df, ["lapsed"], directions={"lapsed": "minimize"}).size == 1

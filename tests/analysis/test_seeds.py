@@ -83,3 +83,25 @@ def test_intervals_are_wider_where_seeds_disagree(interval: str) -> None:
         assert row["kendall_low"] < row["kendall"] < row["kendall_high"]
     assert widths[0][0] > 1.1 * widths[1][0]
     assert widths[0][1] > 1.1 * widths[1][1]
+
+
+@pytest.mark.parametrize("interval", ["bootstrap", "analytic"])
+def test_other_intervals_speak_of_the_seeds_as_they_were(interval: str) -> None:
+    """As documented: only tau and rho over all rows are widened."""
+    df = table(3, common=0.8, draw=2)
+    df["params"] = df["p"] + np.random.default_rng(0).normal(size=len(df))
+    alone = df[["accuracy", "p", "params"]]
+    alone.attrs = df.attrs
+    with_seeds, without = (rank(d, "accuracy", interval=interval) for d in (df, alone))  # type: ignore[arg-type]
+    differ = {name for name in with_seeds.columns if not with_seeds[name].equals(without[name])}
+    assert differ == {"kendall_low", "kendall_high", "spearman_low", "spearman_high", "ceiling"}
+
+
+def test_any_two_seeds_give_a_ceiling() -> None:
+    df = table(3).rename(columns={"accuracy_seed0": "accuracy_seed999", "accuracy_seed1": "accuracy_seed888"})
+    df = df.rename(columns={"accuracy_seed2": "accuracy_seed777"})
+    df.attrs = table(3).attrs
+    ceiling = rank(df, "accuracy", resamples=0).attrs["ranking"]["noise_ceiling"]
+    assert ceiling["columns"] == ["accuracy_seed777", "accuracy_seed888"]
+    expected = stats.kendalltau(df["accuracy_seed777"], df["accuracy_seed888"]).statistic
+    assert ceiling["kendall"] == pytest.approx(expected)

@@ -422,3 +422,14 @@ def test_published_scores_of_nas_bench_201(shared: Path) -> None:
     assert found.wins_all == ()
     assert found.accuracy is not None
     assert found.accuracy.loc["front_minus_rest", "low"] > 10, "the front is far more accurate than the rest"
+
+
+@pytest.mark.parametrize("name", ["front", "layer", "distance", "class", "expressivity"])
+def test_a_target_must_not_hide_a_column_of_the_points(name: str) -> None:
+    df = table(np.random.default_rng(0).normal(size=(12, 3)))
+    df[name] = np.arange(12.0)
+    with pytest.raises(InputError, match=rf"target '{name}' has the name of a column of the points; rename it first: "):
+        quick(df, name, target_direction="maximize")
+    renamed = df.rename(columns={name: f"trained_{name}"})
+    found = quick(renamed, f"trained_{name}", target_direction="maximize")
+    assert found.points[f"trained_{name}"].tolist() == np.arange(12.0).tolist()

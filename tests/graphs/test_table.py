@@ -4,9 +4,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from automl_theory.analysis.comparison import compare
+from automl_theory.analysis.composite import rank_table
+from automl_theory.analysis.join import join
+from automl_theory.analysis.pareto import pareto
+from automl_theory.analysis.ranking import rank
+from automl_theory.analysis.supervised import cross_validate_accuracy
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import METRICS, metrics
 from automl_theory.graphs.table import graph_metrics
@@ -75,3 +82,41 @@ def test_graphs_need_no_torch():
         "graph_metrics(nb, [arch]); raise SystemExit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_measures_are_described_and_ranked_where_they_are_named():
+    nb = space("nas_bench_201")
+    graphs = graph_metrics(nb, nb.sample(60, seed=0))
+    entries = graphs.attrs["proxies"]
+    assert list(entries) == list(METRICS)
+    assert graph_metrics(nb, []).attrs["proxies"] == entries
+    for name, entry in entries.items():
+        assert set(entry) == {"family", "direction", "unit", "formula"}
+        assert entry["family"] == "graph"
+        assert entry["direction"] == ("minimize" if name in ("min_depth", "shortest_path") else "maximize")
+        assert name in graph_metrics.__doc__
+    rng = np.random.default_rng(0)
+    scores = pd.DataFrame({"naswot": rng.normal(size=60), "parameters": rng.normal(size=60)}, index=graphs.index)
+    scores.attrs["proxies"] = {
+        "naswot": {"family": "expressivity", "direction": "maximize"},
+        "parameters": {"family": "size", "direction": "maximize"},
+    }
+    df = join(scores, graphs, pd.Series(rng.normal(size=60), graphs.index, name="test_accuracy"))
+    assert set(rank(df, "test_accuracy", resamples=0).index) == {"naswot", "parameters"}
+    assert set(compare(df, "test_accuracy", resamples=100)[["first", "second"]].iloc[0]) == {"naswot", "parameters"}
+    assert set(cross_validate_accuracy(df, "test_accuracy").columns) == {"naswot", "parameters"}
+    ranking = rank(df, "test_accuracy", proxies=["effective_depth", "min_depth"], resamples=0)
+    assert set(ranking.index) == {"effective_depth", "min_depth", "parameters"}
+    assert ranking.loc["min_depth", ["family", "direction"]].tolist() == ["graph", "minimize"]
+    assert not ranking["note"].str.contains("direction not declared").any()
+    assert ranking.index[ranking["baseline"]].tolist() == ["parameters"]
+    assert len(rank_table(df, ["naswot", "effective_depth"])) == 60
+    shallow = rank_table(df, "min_depth")
+    assert shallow.idxmax() in df.index[df["min_depth"] == df["min_depth"].min()]
+    assert pareto(df, ["effective_depth", "parameters"]).directions == {
+        "effective_depth": "maximize",
+        "parameters": "minimize",
+    }
+    df.attrs["proxies"] = {name: entries[name] for name in entries}
+    with pytest.raises(InputError, match="graph measures are ranked where they are named"):
+        rank(df, "test_accuracy")

@@ -71,9 +71,10 @@ def test_the_footnote_says_how_it_was_measured(scored: pd.DataFrame) -> None:
     assert without.endswith(" Accuracies: NATS-Bench v1.0, cifar10, 200 epochs.")
     analytic = footnote(rank(scored, "test_loss", interval="analytic", level=0.9))
     assert (
-        "90 % intervals: analytic, the distinct ones as clusters, widened by what 2 training seeds differ by."
-        in analytic
+        "90 % intervals: analytic, the distinct ones as clusters; those of τ and ρ are widened by what 2 training "
+        "seeds differ by, those of partial ρ and top τ and the notes' comparisons with sizes are not." in analytic
     )
+    assert "widened" not in footnote(rank(scored.drop(columns="test_loss_seed1"), "test_loss", interval="analytic"))
 
 
 def test_markup_in_names_is_plain_text(scored: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ import pytest
 import automl_theory as at
 
 SECONDS = 0.5
-TRIES = 3
+TRIES = 8
 PROGRAM = Path(sysconfig.get_path("scripts")) / "automl-theory"
 
 

@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from automl_theory.accuracy.recipe import line
-
 WIDE = 90
 """From this many columns on a second target's τ stands beside."""
 FULL = 120
@@ -134,13 +132,11 @@ def footnote(ranking: pd.DataFrame) -> str:
     without = f", {facts['without_target']:,} without a target left out" if facts["without_target"] else ""
     given = f"Partial ρ is given {', '.join(facts['given'])}. " if facts["given"] else "Partial ρ is given nothing. "
     best = f" ◇ size baseline: the best is {facts['baseline']}." if facts["baseline"] else ""
-    recipe = ranking.attrs.get("accuracy")
-    trained = f" Accuracies: {line(recipe)}." if recipe else ""
     return (
         f"Target {facts['target']} ({good} is good); + means the proxy's good direction agrees. "
         f"{facts['rows']:,} architectures{without}, {facts['classes']:,} distinct; undefined values are {policy}. "
         f"{given}Top: the best {100 * facts['top']:g} % by target, {facts['rows_top']:,} architectures. "
-        f"Overlap and regret: k = {facts['k']} picks. {_intervals(facts)}{best}{trained}"
+        f"Overlap and regret: k = {facts['k']} picks. {_intervals(facts)}{best}"
     )
 
 

@@ -62,13 +62,11 @@ def test_eighty_columns_are_enough_for_long_names(scored: pd.DataFrame) -> None:
 
 
 def test_the_footnote_says_how_it_was_measured(scored: pd.DataFrame) -> None:
-    scored.attrs["accuracy"] = {"release": "NATS-Bench v1.0", "dataset": "cifar10", "epochs": 200}
     scored = scored.drop(index=scored.index[7:9])
     without = footnote(rank(scored, "test_loss", resamples=0, given=[], top=0.25, k=3, undefined="drop"))
     assert "undefined values are left out of n." in without
     assert "Partial ρ is given nothing. Top: the best 25 % by target" in without
     assert "k = 3 picks. No intervals." in without
-    assert without.endswith(" Accuracies: NATS-Bench v1.0, cifar10, 200 epochs.")
     analytic = footnote(rank(scored, "test_loss", interval="analytic", level=0.9))
     assert (
         "90 % intervals: analytic, the distinct ones as clusters; those of τ and ρ are widened by what 2 training "

@@ -79,7 +79,7 @@ def exported(store: Path) -> dict[str, bytes]:
     """The files that `export` makes of a store."""
     folder = store.with_suffix(".exported")
     for name in ("t.parquet", "t.csv"):
-        cli("export", store, folder / name)
+        cli("export", store, folder / name, "--force")
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 

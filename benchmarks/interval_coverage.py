@@ -1,11 +1,13 @@
 """How often 95 % intervals of a ranking hold the true value, in made-up spaces whose truth is known.
 
-    python benchmarks/interval_coverage.py [--simulations 500] [--resamples 300] [--only NAME]
+    python benchmarks/interval_coverage.py [--simulations 500] [--resamples 300] [--seed 1] [--only NAME]
 
 A class has a quality q, a size z = 0.7 q + noise and a proxy p = 0.5 q + 0.4 z + noise; its rows are equal networks
 with one p and one z, trained apart: accuracy = q + noise a row (and a seed). The truth is the mean over samples of
 100,000 classes. Coverage of the interval for τ, ρ, τ among the best 10 % and partial ρ given z, both methods, through
-the public `rank`. With 500 simulations a true coverage of 95 % reads 93.1 to 96.9 %.
+the public `rank`. With 500 simulations a true coverage of 95 % reads 93.1 to 96.9 %, 19 times of 20: of 96
+readings about five lie outside. A space whose result is there with the same settings is not measured again, so that a
+stopped run goes on.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "three seeds, equal rows and ties": {"classes": 1500, "seeds": 3, "equal": True, "ties": True},
     "no correlation": {"classes": 1500, "signal": 0.0},
 }
+SPACES |= {f"{name}, 400 classes": {**space, "classes": 400} for name, space in SPACES.items()}
 DESCRIPTION = {
     "classes": "classes in the table",
     "noise": "standard deviation of what p has for itself (0.6)",
@@ -77,12 +80,12 @@ def truth(space: dict[str, Any], draws: int = 8) -> dict[str, float]:
     return pd.DataFrame(found).astype(float).mean().to_dict()
 
 
-def coverage(space: dict[str, Any], simulations: int, resamples: int) -> dict[str, Any]:
+def coverage(space: dict[str, Any], simulations: int, resamples: int, seed: int) -> dict[str, Any]:
     true = truth(space)
     held = {method: dict.fromkeys(MEASURES, 0) for method in ("bootstrap", "analytic")}
     width = {method: dict.fromkeys(MEASURES, 0.0) for method in held}
     for simulation in range(simulations):
-        df = sample(np.random.default_rng([1, simulation]), **space)
+        df = sample(np.random.default_rng([seed, simulation]), **space)
         for method in held:
             row = at.rank(
                 df, "accuracy", given=["z"], interval=method, resamples=resamples, seed=simulation, progress=False
@@ -107,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=500)
     parser.add_argument("--resamples", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1, help="of the made-up tables")
     parser.add_argument("--only", choices=list(SPACES))
     options = parser.parse_args()
     report: dict[str, Any] = {"spaces": {}}
@@ -114,10 +118,17 @@ def main() -> None:
         report = json.loads(OUT.read_text(encoding="utf-8"))
     report |= {"level_percent": 95, "settings": DESCRIPTION}
     for name in SPACES if options.only is None else [options.only]:
+        run = {
+            "settings": SPACES[name],
+            "simulations": options.simulations,
+            "resamples": options.resamples,
+            "seed": options.seed,
+        }
+        if run.items() <= report["spaces"].get(name, {}).items():
+            continue
         start = time.perf_counter()
-        found = coverage(SPACES[name], options.simulations, options.resamples)
+        found = coverage(SPACES[name], options.simulations, options.resamples, options.seed)
         print(f"{name} ({time.perf_counter() - start:.0f} s): {found['coverage_percent']}", flush=True)
-        run = {"settings": SPACES[name], "simulations": options.simulations, "resamples": options.resamples}
         report["spaces"][name] = {**run, **found}
         OUT.parent.mkdir(exist_ok=True)
         OUT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from automl_theory.errors import InputError, suggest
 
 UNITS = ("percent", "fraction")
 ACCURACY = re.compile(r"(?:^|_)accuracy(?:_|$)")
+RESULT = re.compile(r"(?:^|_)(?:accuracy|loss)(?:_|$)")
 NUMBERS = [*METRICS, *COSTS, *(f"{split}_{metric}" for split in SPLITS for metric in METRICS)]
 OF_A_SEED = re.compile(r"_seed\d+$")
 CHANCE = (1.0, 100 / 120)
@@ -44,6 +45,17 @@ def check(table: pd.DataFrame, name: str, unit: str = "percent") -> pd.DataFrame
         table[found] = table[found] * 100.0
         table.attrs = attrs
     return table
+
+
+def refuse_scores(table: pd.DataFrame, name: str) -> None:
+    """Raise InputError for a score table, known by its proxies or their statuses, that has no trained result in it."""
+    there = [str(column) for column in table.columns]
+    scored = table.attrs.get("proxies") or any(f"{column}_status" in there for column in there)
+    if scored and not any(RESULT.search(column) for column in there):
+        raise InputError(
+            f"{name} is a score table, without a column of accuracy or loss; give a table of trained results as the "
+            "accuracies (digits, a benchmark's file, or a table of yours), and this one as the scores"
+        )
 
 
 def check_unit(unit: str) -> None:

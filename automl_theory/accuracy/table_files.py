@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from automl_theory.accuracy.checks import check_runs
-from automl_theory.accuracy.recipe import METRICS
+from automl_theory.accuracy.recipe import FAMILIES, METRICS
 from automl_theory.errors import InputError, require, suggest
 from automl_theory.scoring.checked_attrs import checked_attrs
 from automl_theory.scoring.foreign_tables import one_line, read_parquet
@@ -25,6 +25,17 @@ OF_A_RUN = ("dataset", "epochs", "split", "seed")
 MIB = 2**20
 MAX_UNPACKED = 256 * MIB
 RATIO = 100
+
+
+class NoArchitectures(InputError):
+    """A table has no column "arch" or "canonical".
+
+    `column` is the one that seems to hold the architectures, or None; `why` is the message without a remedy in Python.
+    """
+
+    def __init__(self, name: str, told: str, column: str | None = None) -> None:
+        self.column, self.why = column, f"{name} {told}"
+        super().__init__(self.why + ("" if column is None else f": columns={{{column!r}: 'arch'}}"))
 
 
 def read_file(path: Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -152,10 +163,7 @@ def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFr
         raise InputError(f"{name} would have two columns {str(twice[0])!r}; map one of them to another name in columns")
     key = next((word for word in KEYS if word in frame.columns), None)
     if key is None:
-        raise InputError(
-            f"{name} has no column 'arch' or 'canonical' but {', '.join(there)}; name the one with the architectures: "
-            f"columns={{{there[0]!r}: 'arch'}}"
-        )
+        raise _without_key(frame, name)
     unusable = [value for value in frame[key] if not isinstance(value, str)]
     if unusable:
         raise InputError(
@@ -165,3 +173,37 @@ def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFr
     frame = frame.drop(columns=[word for word in KEYS if word in frame.columns])
     frame.attrs = attrs
     return frame
+
+
+NAMED = ("arch", "cell", "net", "model", "genotype")
+"""What is in the names that other people's tables give to the column of architectures."""
+
+
+def _without_key(frame: pd.DataFrame, name: str) -> NoArchitectures:
+    there = [str(column) for column in frame.columns]
+    column = _likely_key(frame)
+    if column is None:
+        return NoArchitectures(
+            name, f"has no column of architecture strings (it has {few(there)}); add one named 'arch'"
+        )
+    return NoArchitectures(
+        name, f"has no column 'arch' or 'canonical'; name the one with the architectures, it seems {column!r}", column
+    )
+
+
+def _likely_key(frame: pd.DataFrame) -> str | None:
+    """The column with architectures: one of a space's strings, else one of words whose name says so, else of words."""
+    words = [column for column in frame.columns if pd.api.types.is_string_dtype(frame[column].dropna())]
+    for column in words:
+        first = str(next(iter(frame[column].dropna()), ""))
+        if any(pattern.fullmatch(first) for pattern in FAMILIES.values()):
+            return str(column)
+    words = [column for column in words if len(frame) and frame[column].nunique() > len(frame) / 100]
+    told = [column for column in words if any(word in str(column).lower() for word in NAMED)]
+    return str((told or words)[0]) if told or words else None
+
+
+def few(names: list[str], most: int = 6) -> str:
+    """The first names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

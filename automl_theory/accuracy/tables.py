@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from automl_theory.accuracy.benchmark_files import expectation, is_benchmark, read_runs
-from automl_theory.accuracy.checks import check, check_unit
+from automl_theory.accuracy.checks import check, check_unit, refuse_scores
 from automl_theory.accuracy.recipe import COSTS, dataset_named, split_named
 from automl_theory.accuracy.summary import summarise
 from automl_theory.accuracy.table_files import as_runs, read_file
@@ -85,6 +85,7 @@ def load_accuracy(
         runs, known = benchmark_runs(path, trust_pickle=trust_pickle, progress=progress)
         return check(summarise(runs, known, dataset=dataset, epochs=epochs, split=split), path.name)
     table = read_file(path, dict(columns or {}))
+    refuse_scores(table, path.name)
     known = dict(table.attrs.get("accuracy") or {"release": "unstated release", "file": path.name})
     runs_of_table = as_runs(table, path.name) if len(table) else None
     if runs_of_table is None:

@@ -24,9 +24,18 @@ UNTRAINED = {"ntk_regression_error"}
 
 
 def values(df: pd.DataFrame, name: str, what: str = "column") -> NDArray[np.float64]:
-    """Return a copy of column `name` as floats, NaN where it is empty; `InputError` if it is absent or not numeric."""
+    """Return a copy of column `name` as floats, NaN where it is empty; `InputError` if it is absent or not numeric.
+
+    `what` it is for stands in the message; how a missing "target" gets there is said if its name is that of one.
+    """
     if name not in df.columns:
         columns = [str(c) for c in df.columns]
+        if what == "target" and tells_training(name):
+            near = suggest(name, filter(tells_training, columns))
+            raise InputError(
+                f"target {name!r} is not a column of this table; put trained results beside the scores first: "
+                f'df = at.join(df, at.load_accuracy("digits")), or a table of your own.{near}'
+            )
         near = suggest(name, columns) or f" It has: {', '.join(columns[:12])}{', …' if len(columns) > 12 else ''}."
         raise InputError(f"{what} {name!r} is not a column of this table.{near}")
     column = df[name]
@@ -116,9 +125,20 @@ def count_undefined(status: NDArray[np.str_]) -> dict[str, int]:
 
 
 def classes(df: pd.DataFrame) -> NDArray[np.intp]:
-    """Number the classes of equal architectures 0 … c − 1, shape (n,): by column `canonical`, where empty by index."""
+    """Number the classes of equal architectures 0 … c − 1, shape (n,): by column `canonical`, where empty by index.
+
+    The numbers follow the order of the names, so that a resample of classes draws the same ones however the rows lie.
+    """
     keys = pd.Series(df.index.astype(str).to_numpy(), dtype=object)
     if "canonical" in df.columns:
         canonical = df["canonical"].astype(object).reset_index(drop=True)
-        keys = canonical.where(canonical.notna(), keys)
-    return np.asarray(pd.factorize(keys)[0], dtype=np.intp)
+        keys = canonical.where(canonical.notna(), keys).astype(str)
+    return np.asarray(pd.factorize(keys, sort=True)[0], dtype=np.intp)
+
+
+def by_name(df: pd.DataFrame) -> NDArray[np.intp]:
+    """Return the rows of `df` in the order of their architectures' names, shape (n,).
+
+    Whatever is summed or drawn over a table taken in this order is the same to the last bit however its rows lay.
+    """
+    return np.argsort(df.index.astype(str).to_numpy(), kind="stable")

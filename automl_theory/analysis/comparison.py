@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
@@ -53,18 +53,20 @@ def compare(
         against: a column; only pairs with it are compared, which asks less and so finds more. None: every pair.
         resamples: 100 or more; of the multiplier bootstrap where `interval` is "analytic".
 
-    A pair is measured on the rows where both have a value (all rows for undefined="worst"). low, high and p say how
-    far a difference depends on which architectures were drawn. What the choice of training seeds adds is not in them,
-    while `rank` widens τ and ρ by it: another seed may prefer another proxy on the same architectures.
+    A pair is measured on the rows where both have a value (all rows for undefined="worst"). A size (family "size")
+    counts by |τ|, as in the notes of `rank`: one that points the wrong way there is turned round. low, high and p say
+    how far a difference depends on which architectures were drawn. What the choice of training seeds adds is not in
+    them, while `rank` widens τ and ρ by it: another seed may prefer another proxy on the same architectures.
 
     Returns columns first, second (the one with the higher τ first), kendall_first, kendall_second, difference, low,
-    high (for all pairs at once), p (corrected), n, classes, verdict; the clearest difference on top.
+    high (for all pairs at once), p (corrected), n, classes, verdict, turned (the sizes of the pair that were turned
+    round, so that their τ has the other sign here than in `rank`; "" for none); the clearest difference on top.
     `attrs["comparison"]` holds target, target_direction, rows, without_target, classes, undefined, interval,
     resamples, seed, level, pairs and against.
 
-    The verdict is "<first> is better", "no clear difference", "the same order" (equal on every resample), or "cannot
-    be told" (fewer than 10 classes, or a constant column; NaN). Raises `InputError` like `rank`, and for fewer than two
-    proxies.
+    The verdict is "<first> is better" ("<first> turned round is better"), "no clear difference", "the same order"
+    (equal on every resample), or "cannot be told" (fewer than 10 classes, or a constant column; NaN). Raises
+    `InputError` like `rank`, and for fewer than two proxies.
     """
     check_options(undefined, interval, resamples, seed, level)
     if resamples < 100:
@@ -99,6 +101,7 @@ def compare(
                 "n": duel.n,
                 "classes": duel.classes,
                 "verdict": _verdict(duel, low),
+                "turned": ", ".join(duel.turned),
             }
         )
     table = pd.DataFrame(rows)
@@ -126,13 +129,17 @@ def compare(
 
 @dataclass(frozen=True)
 class _Duel:
-    """Two proxies on the rows both have, the better one first; `spread` of the difference as in `Pair`."""
+    """Two proxies on the rows both have, the better one first; `spread` of the difference as in `Pair`.
+
+    `turned`: which of them is a size that points the wrong way, and counts turned round.
+    """
 
     first: str
     second: str
     taus: tuple[float, float]
     n: int
     classes: int
+    turned: tuple[str, ...] = ()
     error: float = np.nan
     spread: Floats = field(default_factory=lambda: np.empty(0))
 
@@ -145,11 +152,16 @@ def _duels(
     ready: Prepared, sample: Sample, wanted: list[tuple[str, str]], progress: bool | Report | None
 ) -> list[_Duel]:
     known: dict[tuple[str, bytes], Pair] = {}
+    wrong: set[tuple[str, bytes]] = set()
 
     def pair(name: str, rows: Bools) -> Pair:
         key = (name, rows.tobytes())
         if key not in known:
-            known[key] = sample.pair(ready.good[name], ready.y, rows)
+            found = sample.pair(ready.good[name], ready.y, rows)
+            if name in ready.sizes and found.tau < 0:
+                wrong.add(key)
+                found = replace(found, tau=-found.tau, tau_spread=-found.tau_spread)
+            known[key] = found
         return known[key]
 
     duels = []
@@ -159,18 +171,19 @@ def _duels(
             rows = ready.used[names[0]] & ready.used[names[1]]
             found = {name: pair(name, rows) for name in names}
             first, second = names if not found[names[1]].tau > found[names[0]].tau else names[::-1]
-            duels.append(_duel(sample, first, second, found[first], found[second]))
+            turned = tuple(name for name in (first, second) if (name, rows.tobytes()) in wrong)
+            duels.append(_duel(sample, first, second, found[first], found[second], turned))
         report(len(wanted), len(wanted), 0)
     return duels
 
 
-def _duel(sample: Sample, first: str, second: str, one: Pair, other: Pair) -> _Duel:
-    known = (first, second, (one.tau, other.tau), one.n, min(one.classes, other.classes))
+def _duel(sample: Sample, first: str, second: str, one: Pair, other: Pair, turned: tuple[str, ...]) -> _Duel:
+    known = (first, second, (one.tau, other.tau), one.n, min(one.classes, other.classes), turned)
     if not len(one.tau_spread) or not len(other.tau_spread):
         return _Duel(*known)
     spread = one.tau_spread - other.tau_spread
     if sample.linear:
-        return _Duel(*known, sample.error(spread, known[-1]), spread)
+        return _Duel(*known, sample.error(spread, min(one.effective, other.effective)), spread)
     if np.isnan(spread).mean() > 0.05:
         return _Duel(*known)
     return _Duel(*known, float(np.nanstd(spread, ddof=1)), spread)
@@ -207,4 +220,5 @@ def _verdict(duel: _Duel, low: float) -> str:
         return "cannot be told"
     if duel.error <= SAME and abs(duel.difference) <= SAME:
         return "the same order"
-    return f"{duel.first} is better" if low > 0 else "no clear difference"
+    turned = " turned round" if duel.first in duel.turned else ""
+    return f"{duel.first}{turned} is better" if low > 0 else "no clear difference"

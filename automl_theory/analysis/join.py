@@ -31,7 +31,7 @@ def join(df: pd.DataFrame, *tables: pd.DataFrame | pd.Series) -> pd.DataFrame:
     attrs: dict[Any, Any] = copy.deepcopy(dict(df.attrs))
     records = list(attrs.get("join", []))
     for number, table in enumerate(tables, start=1):
-        what = f"table {number}"
+        what = _called(table, number)
         other = _as_frame(table, what)
         key = "canonical" if "canonical" in (other.index.name, other.attrs.get("key")) else "index"
         _refuse(joined, other, key, what)
@@ -39,8 +39,9 @@ def join(df: pd.DataFrame, *tables: pd.DataFrame | pd.Series) -> pd.DataFrame:
         at = other.index.get_indexer(wanted)
         if len(joined) and (at < 0).all():
             raise InputError(
-                f"{what} has no row for any of the {len(joined)} architectures (expected keys like "
-                f"{wanted[0]!r}, got {_first(other.index)}); index it by architecture string."
+                f"{what} has no row for any of the {len(joined)} architectures: those{_space(joined)} are like "
+                f"{_short(wanted[0])}, its rows{_space(other)} {_first(other.index)}; take a table of the same space "
+                "and index it by architecture string."
             )
         found = other.reindex(wanted).set_axis(joined.index, axis=0)
         found.attrs, joined.attrs = {}, {}
@@ -85,12 +86,40 @@ def _refuse(joined: pd.DataFrame, other: pd.DataFrame, key: str, what: str) -> N
         near = suggest("canonical", [str(c) for c in joined.columns])
         raise InputError(
             f"{what} is keyed by class representative and needs a column 'canonical' to join through; "
-            f"this table has none.{near}"
+            f"this table{_space(joined)} has none.{near}"
         )
 
 
+def _called(table: object, number: int) -> str:
+    """Return what a table to be joined is, in words: by its recipe or its space, else by its place and columns."""
+    attrs = table.attrs if isinstance(table, pd.DataFrame | pd.Series) else {}
+    recipe = attrs.get("accuracy")
+    if isinstance(recipe, dict) and (name := recipe.get("name") or recipe.get("file")):
+        return f"the table of trained results {name}"
+    if isinstance(table, pd.DataFrame):
+        if space := _space(table):
+            return f"table {number}, scores{space},"
+        few = ", ".join(map(str, table.columns[:3])) + (", …" if table.shape[1] > 3 else "")
+        return f"table {number} ({few})"
+    return f"table {number}"
+
+
+def _space(table: pd.DataFrame) -> str:
+    """Return " of <space>", where the table says which, else ""."""
+    for key in ("settings", "accuracy"):
+        told = table.attrs.get(key)
+        if isinstance(told, dict) and isinstance(told.get("space"), str):
+            return f" of {told['space']}"
+    return ""
+
+
 def _first(index: pd.Index) -> str:
-    return repr(index[0]) if len(index) else "an empty table"
+    return f"like {_short(index[0])}" if len(index) else "are none, an empty table"
+
+
+def _short(key: object) -> str:
+    text = repr(key)
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _merge_attrs(attrs: dict[Any, Any], other: dict[Any, Any], record: dict[str, Any]) -> None:

@@ -232,7 +232,7 @@ def kendall(x: Floats, y: Floats, classes: NDArray[np.intp], level: float) -> tu
     everyone = np.ones(len(x), dtype=bool)
     sample = Sample(place, everyone, level, None)
     pair = sample.pair(x, y, everyone)
-    return pair.tau, *sample.interval(pair.tau, pair.tau_spread, pair.classes)
+    return pair.tau, *sample.interval(pair.tau, pair.tau_spread, pair.effective)
 
 
 def interval(drawn: Floats, level: float, observed: float = np.nan) -> tuple[float, float]:

@@ -56,24 +56,30 @@ def own_note(
 def baseline_note(sample: Sample, found: Pair, baseline: Pair) -> str:
     """Compare a proxy with the best size baseline on the same rows and training seeds; "" if it is clearly above.
 
-    "below" means a lower τ than the baseline's |τ|; "no clear gain over" that the paired interval of the difference
-    reaches 0; that is not widened by what training seeds add. Without intervals only "below" can be said.
+    A size baseline counts by |τ|: where bigger is worse, "the smallest first" is as cheap a rule as "the biggest
+    first", and the note says that it was turned round. "below" means a lower τ than that; "no clear gain over" that
+    the paired interval of the difference reaches 0; that is not widened by what training seeds add. Without intervals
+    only "below" can be said.
     """
     if np.isnan(found.tau) or np.isnan(baseline.tau):
         return ""
+    name = "the size baseline" + (" turned round" if baseline.tau < 0 else "")
     if found.tau < abs(baseline.tau):
-        return "below the size baseline"
+        return f"below {name}"
     low = sample.lower_end_of_gain(found, baseline, np.copysign(1.0, baseline.tau))
-    return "no clear gain over the size baseline" if low <= 0 else ""
+    return f"no clear gain over {name}" if low <= 0 else ""
 
 
 def partial_note(partial: dict[str, float], given: bool, found: Pair) -> str:
-    """Say that nothing is clear beyond the given size columns; "" if there is, or if it cannot be told.
+    """Say what a proxy tells beyond the given size columns, unless it clearly helps; "" if that cannot be told.
 
-    By the interval of the partial ρ, which is not widened by what training seeds add.
+    By the interval of the partial ρ, which is not widened by what training seeds add: "nothing clear" if it holds 0,
+    "wrong way" if it lies below.
     """
     if not given or np.isnan(found.tau):
         return ""
     if np.isnan(partial["partial"]):
         return "follows from the given sizes" if found.n >= FEWEST_CLASSES else ""
+    if partial["partial_high"] < 0:
+        return "wrong way beyond the given sizes"
     return "nothing clear beyond the given sizes" if partial["partial_low"] <= 0 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,7 @@ from automl_theory.analysis.hypervolume import front_and_hypervolume
 from automl_theory.errors import InputError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParetoFront:
     """Which rows of a table are on the front, and how much of the space they dominate.
 
@@ -43,8 +43,15 @@ class ParetoFront:
     undefined: dict[str, dict[str, int]]
     reference: dict[str, float]
     hypervolume: float
-    _defined: Bools = field(repr=False)
-    _points: Floats = field(repr=False)
+    _defined: Bools
+    _points: Floats
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{way} {name}" for name, way in self.directions.items())
+        without = f", {self.excluded} undefined" if self.excluded else ""
+        return (
+            f"ParetoFront({self.size} of {self.n} on the front{without}; {columns}; hypervolume={self.hypervolume:.6g})"
+        )
 
     @property
     def size(self) -> int:

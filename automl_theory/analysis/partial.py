@@ -98,7 +98,7 @@ class Given:
             spread = derivative(matrix[np.ix_(keep, keep)], stack)
         else:
             spread = partial_correlation(np.moveaxis(stack, -1, 0) + np.eye(len(keep)))
-        return value, *self.sample.interval(value, spread, pairs[0, 1].classes)
+        return value, *self.sample.interval(value, spread, pairs[0, 1].effective)
 
 
 def _left(matrix: Floats, k: int, others: list[int]) -> float:

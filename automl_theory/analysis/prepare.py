@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from automl_theory.analysis.columns import (
     VALUED,
+    by_name,
     classes,
     declared,
     described,
@@ -32,7 +33,7 @@ SIZES = (("parameters", "params"), ("macs", "flops"), ("trainable_layers", "laye
 class Prepared:
     """The rows of a table that have a target, and what each proxy says about them.
 
-    table       those rows, n of them; `without_target` were left out
+    table       those rows, n of them, in the order of their names; `without_target` were left out
     y           the target, oriented (larger is better), shape (n,)
     direction   which way the target is good
     classes     the class of each row, 0 … c − 1, shape (n,)
@@ -62,7 +63,8 @@ def prepare(
     """Return `df` ready for ranking; the arguments are those of `rank`."""
     has_target = ~np.isnan(values(df, target, "target"))
     direction = told_direction(target, target_direction)
-    table, entries, names = df.loc[has_target], declared(df), names_of(df, target, proxies)
+    order = by_name(df)
+    table, entries, names = df.iloc[order[has_target[order]]], declared(df), names_of(df, target, proxies)
     good, status, used = {}, {}, {}
     for name in names:
         status[name] = statuses(table, name)

@@ -2,9 +2,10 @@
 
 For each proxy: Kendall's τ-b and Spearman's ρ with a target, oriented so that + means "what the proxy calls good is
 what the target calls good", with intervals over classes of equal architectures. Because a τ alone misleads, there
-stand beside it: the size baselines (parameters, MACs: a proxy below them tells nothing new), the partial correlation
-given them, the same among the best architectures only, what a search of k picks would find, the noise ceiling (how
-well one training seed orders the architectures as another seed does) and a note in words.
+stand beside it: the size baselines (parameters, MACs: a proxy below them tells nothing new; where bigger is worse
+they count turned round, by |τ|), the partial correlation given them, the same among the best architectures only, what
+a search of k picks would find, the noise ceiling (how well one training seed orders the architectures as another seed
+does) and a note in words.
 
 The resamples are the same for all proxies, so two of them can be compared resample by resample; that is how the notes
 "below" and "no clear gain over" the size baseline are decided, and `comparison.compare`.
@@ -69,9 +70,10 @@ def rank(
             trainable_layers, as far as the table has them; [] for none. A row where one is NaN does not count there.
         top: the best share of the rows with a target, by the target (ties at its border included), for columns …_top.
         k: the number of picks for overlap and regret.
-        interval: "bootstrap" (percentile, over classes) or "analytic" (cluster-robust, from influences; a hundred
-            times faster, and for any number of rows); see `analysis.sampling`. Where the target is the mean of columns
-            `<target>_seed0`, …, those of kendall and spearman over all rows are widened by what training seeds add;
+        interval: "bootstrap" (expanded percentile, over classes) or "analytic" (cluster-robust, from influences; a
+            hundred times faster, and for any number of rows); see `analysis.sampling`. Where the target is the mean
+            of columns `<target>_seed0`, …, those of kendall and spearman over all rows are widened by what training
+            seeds add;
             those of …_top, the partials and the ceiling, and the comparisons in `note`, are not: they say how far a
             value depends on the architectures, for the training seeds as they were. See `analysis.seeds`.
         resamples: of the bootstrap; each draws as many classes (column `canonical`) as there are, with all rows of
@@ -81,7 +83,8 @@ def rank(
         progress: True or False, or a function of (finished, total, failed); None shows a line to somebody at a
             terminal if it takes over two seconds.
 
-    Returns columns, in this order:
+    Returns a DataFrame, which `at.print_ranking` shows in the width of a terminal or notebook, with columns, in this
+    order:
         family, direction
         kendall, spearman: τ-b and ρ, each with _low and _high
         weighted_kendall: weighted τ, which counts pairs at the top most (`scipy.stats.weightedtau`)
@@ -98,9 +101,9 @@ def rank(
 
     `attrs["ranking"]` holds target, target_direction, rows, without_target, classes, undefined, interval, resamples,
     seed, level, given, top, rows_top, k, seeds (the columns of training seeds, which widen kendall and spearman only),
-    baseline (the best of the size family,
-    or None) and noise_ceiling (the two columns, n and the six readings, or None); `attrs["settings"]` and
-    `attrs["accuracy"]` (the recipe of the target) are those of `df`.
+    baseline (the one of the size family with the largest |τ|, or None), baseline_kendall (its τ, or NaN) and
+    noise_ceiling (the two columns, n and the six readings, or None); `attrs["settings"]` and `attrs["accuracy"]` (the
+    recipe of the target) are those of `df`.
 
     Edge values: n < 3 or a constant column gives NaN and a note; fewer than 10 classes give no interval. ±inf is a
     value at its end of the order. Raises `InputError` on an unknown or non-numeric column, on a target whose
@@ -166,6 +169,7 @@ def rank(
             "k": k,
             "seeds": seeds,
             "baseline": best,
+            "baseline_kendall": np.nan if best is None else found[best].tau,
             "noise_ceiling": ceiling,
         },
         "settings": copy.deepcopy(df.attrs.get("settings", {})),
@@ -175,8 +179,8 @@ def rank(
 
 
 def _readings(sample: Sample, pair: Pair, extra: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
-    tau_low, tau_high = sample.interval(pair.tau, pair.tau_spread, pair.classes, extra[0])
-    rho_low, rho_high = sample.interval(pair.rho, pair.rho_spread, pair.classes, extra[1])
+    tau_low, tau_high = sample.interval(pair.tau, pair.tau_spread, pair.effective, extra[0])
+    rho_low, rho_high = sample.interval(pair.rho, pair.rho_spread, pair.effective, extra[1])
     return {
         "kendall": pair.tau,
         "kendall_low": tau_low,

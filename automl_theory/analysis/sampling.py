@@ -2,10 +2,16 @@
 
 Two ways to an interval, which agree (tests, and `benchmarks/results/interval_coverage.json`):
 
-    "bootstrap"   classes are drawn with replacement, with all rows of each; the interval is the percentile one of
-                  the statistic on the resamples
+    "bootstrap"   classes are drawn with replacement, with all rows of each; the interval is the expanded percentile one
+                  of the statistic on the resamples: its ends are at Φ(∓ t √(c/(c − 1))) in place of 2.5 and 97.5 %,
+                  since resamples spread by √((c − 1)/c) of what samples do, and a percentile by no more than a normal
     "analytic"    θ ± t se on Fisher's scale, atanh θ ± t se / (1 − θ²), with t Student's quantile of c − 1 degrees of
                   freedom and se² = c/(c − 1) Σ_classes (Σ_{i in class} ∂θ/∂w_i)² from `analysis.influence`
+
+c is the effective number of classes, (Σ n_k)² / Σ n_k² for classes of n_k rows: how many are there if all are of one
+size, fewer the more some outweigh the rest. A quantile at q of B resamples is the q (B + 1)-th smallest. Sources: T.
+Hesterberg (2015), "What teachers should know about the bootstrap"; A. Carter, K. Schnepel, D. Steigerwald (2017),
+"Asymptotic behavior of a t-test robust to cluster heterogeneity".
 
 Where a column is so nearly constant that more than 5 % of resamples would be constant (all but two classes in one
 tie), neither gives an interval.
@@ -40,10 +46,14 @@ FEWEST_CLASSES = 10
 
 @dataclass(frozen=True)
 class Pair:
-    """τ-b and ρ of two columns, and how each spreads: on every resample, or by every class's influence; or empty."""
+    """τ-b and ρ of two columns, and how each spreads: on every resample, or by every class's influence; or empty.
+
+    `classes`: how many; `effective`: how many of one size would be worth as much (see the head of this file).
+    """
 
     n: int
     classes: int
+    effective: float
     constant: bool = False
     tau: float = np.nan
     rho: float = np.nan
@@ -78,34 +88,36 @@ class Sample:
         """
         rows = np.flatnonzero(used & self.inside)
         u, v = x[rows], y[rows]
-        count = count_classes(self.classes[rows])
+        sizes = np.bincount(self.classes[rows]).astype(np.float64)
+        count = int(np.count_nonzero(sizes))
+        known = (len(rows), count, float(sizes.sum() ** 2 / (sizes @ sizes)) if count else 0.0)
         constant = len(rows) > 1 and bool((u == u[0]).all() or (v == v[0]).all())
         if len(rows) < 3 or constant:
-            return Pair(len(rows), count, constant)
+            return Pair(*known, constant)
         if self.weights is not None:
             tau, rho = (float(value[0]) for value in correlations(u, v))
             taus, rhos = np.empty(0), np.empty(0)
             if count >= FEWEST_CLASSES and self.weights.shape[1]:
                 taus, rhos = correlations(u, v, self.weights[rows])
-            return Pair(len(rows), count, constant, tau, rho, taus, rhos)
+            return Pair(*known, constant, tau, rho, taus, rhos)
         tau, rho, by_tau, by_rho = influences(u, v)
         if count < FEWEST_CLASSES:
-            return Pair(len(rows), count, constant, tau, rho)
+            return Pair(*known, constant, tau, rho)
         among = int(self.classes.max()) + 1
         if min(self._classes_apart(rows, column) for column in (u, v)) < 3:
             nothing = np.full(among, np.nan)
-            return Pair(len(rows), count, constant, tau, rho, nothing, nothing)
+            return Pair(*known, constant, tau, rho, nothing, nothing)
         taus, rhos = (
             np.bincount(self.classes[rows], by_row, minlength=among).astype(np.float64) for by_row in (by_tau, by_rho)
         )
-        return Pair(len(rows), count, constant, tau, rho, taus, rhos)
+        return Pair(*known, constant, tau, rho, taus, rhos)
 
     def _classes_apart(self, rows: Ints, column: Floats) -> int:
         """Return how many classes have a row that is not in the column's largest tie."""
         _, group, counts = np.unique(column, return_inverse=True, return_counts=True)
         return count_classes(self.classes[rows[group.reshape(-1) != counts.argmax()]])
 
-    def interval(self, value: float, spread: Floats, classes: int, extra: float = 0.0) -> tuple[float, float]:
+    def interval(self, value: float, spread: Floats, effective: float, extra: float = 0.0) -> tuple[float, float]:
         """Return the ends of the interval of a correlation measured on so many classes, NaN without a spread.
 
         `extra` is the standard deviation of a further independent source of error (training seeds).
@@ -115,32 +127,39 @@ class Sample:
         if self.linear:
             if abs(value) >= 1:
                 return value, value
-            reach = self.quantile(classes) * self.error(spread, classes, extra) / (1 - value**2)
+            reach = self.quantile(effective) * self.error(spread, effective, extra) / (1 - value**2)
             return float(np.tanh(np.arctanh(value) - reach)), float(np.tanh(np.arctanh(value) + reach))
         if np.isnan(spread).mean() > 0.05:
             return np.nan, np.nan
         if extra:
             spread = np.clip(spread + extra * np.random.default_rng(len(spread)).normal(size=len(spread)), -1.0, 1.0)
-        low, high = np.nanquantile(spread, [(1 - self.level) / 2, (1 + self.level) / 2])
+        low, high = np.nanquantile(spread, self.tails(effective), method="weibull")
         return float(low), float(high)
 
-    def error(self, spread: Floats, classes: int, extra: float = 0.0) -> float:
+    def error(self, spread: Floats, effective: float, extra: float = 0.0) -> float:
         """Return the standard error that the influences of so many classes stand for."""
-        return float(np.sqrt(spread @ spread * classes / (classes - 1) + extra**2))
+        return float(np.sqrt(spread @ spread * effective / (effective - 1) + extra**2))
 
-    def quantile(self, classes: int) -> float:
-        """Return Student's two-sided quantile of the level with classes − 1 degrees of freedom."""
-        return float(stats.t.ppf((1 + self.level) / 2, classes - 1))
+    def quantile(self, effective: float) -> float:
+        """Return Student's two-sided quantile of the level with `effective` − 1 degrees of freedom."""
+        return float(stats.t.ppf((1 + self.level) / 2, effective - 1))
+
+    def tails(self, effective: float) -> tuple[float, float]:
+        """Return which quantiles of the resamples end the interval."""
+        reach = self.quantile(effective) * math.sqrt(effective / (effective - 1))
+        return float(stats.norm.cdf(-reach)), float(stats.norm.cdf(reach))
 
     def lower_end_of_gain(self, first: Pair, second: Pair, sign: float = 1.0) -> float:
         """Return the lower end of the paired interval of τ(first) − sign·τ(second), NaN where one has no spread."""
         if not len(first.tau_spread) or not len(second.tau_spread):
             return np.nan
         gain = first.tau_spread - sign * second.tau_spread
+        effective = min(first.effective, second.effective)
         if self.linear:
-            classes = min(first.classes, second.classes)
-            return first.tau - sign * second.tau - self.quantile(classes) * self.error(gain, classes)
-        return np.nan if np.isnan(gain).all() else float(np.nanquantile(gain, (1 - self.level) / 2))
+            return first.tau - sign * second.tau - self.quantile(effective) * self.error(gain, effective)
+        return (
+            np.nan if np.isnan(gain).all() else float(np.nanquantile(gain, self.tails(effective)[0], method="weibull"))
+        )
 
 
 def whole(classes: Ints, method: Method, resamples: int, seed: int, level: float) -> Sample:

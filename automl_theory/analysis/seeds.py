@@ -68,7 +68,7 @@ def seed_error(sample: Sample, x: Floats, seeds: list[Floats], used: Bools) -> t
         excess = []
         for a, b in combinations(pairs, 2):
             spread = getattr(a, f"{measure}_spread") - getattr(b, f"{measure}_spread")
-            expected = linear.error(spread, a.classes) ** 2
+            expected = linear.error(spread, a.effective) ** 2
             excess.append((getattr(a, measure) - getattr(b, measure)) ** 2 - expected)
         errors.append(float(np.sqrt(max(0.0, np.mean(excess) / 2) / len(seeds))))
     return errors[0], errors[1]

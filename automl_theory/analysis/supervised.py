@@ -20,7 +20,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from automl_theory.analysis.columns import classes, described, orient, told_direction, values
+from automl_theory.analysis.columns import by_name, classes, described, orient, told_direction, values
 from automl_theory.analysis.composite import RankComposite, feature_table, refuse_answers
 from automl_theory.analysis.dominance import Floats
 from automl_theory.analysis.landscape import kendall
@@ -100,7 +100,7 @@ class CrossValidation:
     def __repr__(self) -> str:
         return (
             f"CrossValidation({self.target}: τ {self.kendall:.3f} [{self.low:.3f}, {self.high:.3f}] out of fold, best "
-            f"single {self.best_single} {self.best_single_kendall:.3f}, n={self.n}, classes={self.classes})"
+            f"single {self.best_single} |τ| {self.best_single_kendall:.3f}, n={self.n}, classes={self.classes})"
         )
 
 
@@ -141,9 +141,12 @@ def cross_validate_accuracy(
         if name in (target, *named_seeds(df, target)):
             raise InputError(f"{name!r} is what is to be predicted from the other columns; leave it out of columns.")
     refuse_answers(df, names, strict=False)
+    order = by_name(df)
+    index, df = df.index, df.iloc[order]
     y = values(df, target, "target")
     way = told_direction(target, target_direction)
     known = np.isfinite(y)
+    rows = order[known]
     X, y, groups = feature_table(df, names)[known], y[known], classes(df)[known]
     count = len(np.unique(groups))
     if folds < 2 or count < 2:
@@ -159,7 +162,7 @@ def cross_validate_accuracy(
     singles = {name: _single(X[:, k], y, groups, level) for k, name in enumerate(names)}
     best = max(singles, key=lambda name: singles[name])
     return CrossValidation(
-        predictions=_spread(df, known, predicted, np.nan, target),
+        predictions=_spread(index, rows, predicted, np.nan, target),
         kendall=tau,
         low=low,
         high=high,
@@ -169,7 +172,7 @@ def cross_validate_accuracy(
         target=target,
         n=len(y),
         classes=count,
-        fold=_spread(df, known, fold, -1, "fold"),
+        fold=_spread(index, rows, fold, -1, "fold"),
     )
 
 
@@ -179,9 +182,8 @@ def _single(x: Floats, y: Floats, groups: NDArray[np.intp], level: float) -> flo
     return 0.0 if np.isnan(tau) else abs(tau)
 
 
-def _spread(
-    df: pd.DataFrame, known: NDArray[np.bool_], found: NDArray[np.generic], rest: float, name: str
-) -> pd.Series:
-    column = np.full(len(df), rest, dtype=found.dtype)
-    column[known] = found
-    return pd.Series(column, index=df.index, name=name)
+def _spread(index: pd.Index, rows: NDArray[np.intp], found: NDArray[np.generic], rest: float, name: str) -> pd.Series:
+    """Return `found` at positions `rows` of `index`, `rest` elsewhere."""
+    column = np.full(len(index), rest, dtype=found.dtype)
+    column[rows] = found
+    return pd.Series(column, index=index, name=name)

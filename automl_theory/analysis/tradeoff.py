@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from automl_theory.analysis.alternatives import alternatives_table, choices
 from automl_theory.analysis.budget import budget_table, parts_of
-from automl_theory.analysis.columns import VALUED, classes, count_undefined, orient, statuses, told_direction, values
+from automl_theory.analysis.columns import (
+    VALUED,
+    by_name,
+    classes,
+    count_undefined,
+    orient,
+    statuses,
+    told_direction,
+    values,
+)
 from automl_theory.analysis.contest import contest
 from automl_theory.analysis.dominance import front_mask, layer_numbers
 from automl_theory.analysis.front_accuracy import accuracy_by_layer, front_accuracy
@@ -37,15 +46,17 @@ class NoFreeLunch:
     """The answer, and all it rests on; `str()` gives `summary()`.
 
     `representatives`: aspect → column. `directions`: column → direction.
-    `points`: one row an architecture that is defined in all aspects: percentile in each aspect (0–100, 100 = best),
-        front, layer (1 = front), distance (to the utopia point), class, and the target where there is one.
+    `points`: one row an architecture that is defined in all aspects, in the table's order: percentile in each aspect
+        (0–100, 100 = best), front, layer (1 = front), distance (to the utopia point), class, and the target where there
+        is one.
     `conflicts`: one row a pair of aspects: kendall with interval, overlap of the top sets with interval, permutation p
         values, overall and top ("conflict", "agreement", "unclear").
     `numbers`: distance, hypervolume and front_classes, each with interval, what independent aspects and what no
         conflict would have shown, and a permutation p value. See `analysis.contest` for all of these.
     `front_size`: rows on the front, copies counted. `hypervolume`: of the percentiles / 100, 1 if somebody wins all.
     `compromise`: {"architecture", "tied", "distance", "low", "high", and its percentile in each aspect}.
-    `winners`: aspect → the architectures best in it, all that are tied. `wins_all`: those best in every aspect.
+    `winners`: aspect → the architectures best in it, all that are tied, by name. `wins_all`: those best in every
+        aspect.
     `budget`: the same in bins of the budget, and with it taken out (row "residual"); empty without one.
     `accuracy`, `accuracy_by_layer`: how the target sits along and off the front (`analysis.front_accuracy`); None
         without a target.
@@ -135,6 +146,8 @@ def no_free_lunch(
             f"target {target!r} has the name of a column of the points; rename it first: "
             f'df.rename(columns={{{target!r}: "trained_{target}"}}).'
         )
+    order = by_name(df)
+    df = df.iloc[order]
     chosen = choose_representatives(df, representatives)
     ways = {column: default_direction(df, column, (directions or {}).get(column)) for column in chosen.values()}
     declared = {**(directions or {}), **ways}
@@ -144,8 +157,9 @@ def no_free_lunch(
     good = pd.DataFrame({a: orient(values(table, c), ways[c]) for a, c in chosen.items()}, index=table.index)
     y, way = None, "maximize"
     if target is not None:
+        y = values(table, target, "target")
         way = told_direction(target, target_direction)
-        y = orient(values(table, target, "target"), way)
+        y = orient(y, way)
     if budget == "parameters" and budget not in df.columns:
         budget = None
     sizes = None if budget is None else values(table, budget, "budget")
@@ -182,7 +196,7 @@ def no_free_lunch(
     return NoFreeLunch(
         representatives=chosen,
         directions=ways,
-        points=points,
+        points=points.iloc[np.argsort(order[used])],
         conflicts=found.conflicts,
         numbers=found.numbers,
         front_size=front,

@@ -84,15 +84,18 @@ def _numbers(found: Contest, front: int, level: float) -> str:
 
 
 def _pair(a: str, b: str, row: Mapping[str, Any]) -> str:
-    words = {"conflict": "conflict", "agreement": "agree", "unclear": "neither agree nor conflict clearly"}
+    words = {"conflict": "conflict", "agreement": "agree", "unclear": "show no clear relation"}
     if np.isnan(row["kendall"]):
         return f"{a.capitalize()} and {b}: no correlation is defined."
     text = f"{a.capitalize()} and {b} {words[row['overall']]} overall (τ {_signed(row['kendall'])}"
     if not np.isnan(row["low"]):
         text += f", {_signed(row['low'])} to {_signed(row['high'])}"
-    join = "and" if row["top"] == row["overall"] else "but"
-    text += f") {join} {words[row['top']]} at the top: their best {100 * TOP:g} % share {_percent(row['overlap'])}"
-    return f"{text}, where chance gives {_percent(row['overlap_independent'])}."
+    chance, seen = _percent(row["overlap_independent"]), f"their best {100 * TOP:g} % share {_percent(row['overlap'])}"
+    if row["top"] == "unclear":
+        at_the_top = ", nor at the top" if row["overall"] == "unclear" else "; at the top nothing is clear"
+        return f"{text}){at_the_top}: {seen}, which so few cannot tell from chance ({chance})."
+    join = "and" if row["top"] == row["overall"] else f"but {words[row['top']]}"
+    return f"{text}) {join} at the top: {seen}, where chance gives {chance}."
 
 
 def _signed(value: float) -> str:
@@ -107,7 +110,7 @@ def _elsewhere(found: Contest, budget: pd.DataFrame, alternatives: pd.DataFrame)
         other = _counted(bins.loc[bins["verdict_code"] != found.code, "verdict_code"])
         lines.append(
             f"At a fixed budget the verdict is the same in {same} of {len(bins)} bins{other}; "
-            f"with the budget's ranks taken out it is {budget['verdict_code'].loc['residual']!s}."
+            f"with the budget's ranks taken out it is {_words(budget['verdict_code'].loc['residual'])}."
         )
     others = alternatives.loc[~alternatives["chosen"]] if len(alternatives) else alternatives
     if len(others):
@@ -125,7 +128,11 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _counted(codes: pd.Series) -> str:
     counts = codes.value_counts()
-    return f" (else {', '.join(f'{code} {count}' for code, count in counts.items())})" if len(counts) else ""
+    return f" (else {', '.join(f'{_words(code)} {count}' for code, count in counts.items())})" if len(counts) else ""
+
+
+def _words(code: object) -> str:
+    return str(code).replace("_", " ")
 
 
 def _few(architectures: list[str]) -> str:

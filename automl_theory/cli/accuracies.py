@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from automl_theory.cli.options import PROGRAM, Dataset, Epochs, Split, TrustPickle
+from automl_theory.cli.tables import new_folder
 from automl_theory.errors import InputError, Interrupted
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Convert and look at tables of trained results.")
@@ -54,15 +58,17 @@ def convert(
     from automl_theory.accuracy.recipe import line
     from automl_theory.terminal import print_accuracy
 
+    made = new_folder(out)
     try:
-        table = convert_source(
-            source, out, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
-            trust_pickle=trust_pickle, force=force, progress=_is_long(Path(source)) or None,
-        )  # fmt: skip
+        with _keyed_by_option():
+            table = convert_source(
+                source, out, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
+                trust_pickle=trust_pickle, force=force, progress=_is_long(Path(source)) or None,
+            )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {out} was not written") from None
     print_accuracy(table, line(table.attrs["accuracy"]))
-    print(f"table: {out} ({table.index.nunique()} architectures)")
+    print(f"table: {out} ({table.index.nunique()} architectures{made})")
 
 
 @app.command()
@@ -80,11 +86,25 @@ def show(
     from automl_theory.accuracy.tables import load_accuracy
     from automl_theory.terminal import print_accuracy
 
-    table = load_accuracy(
-        source, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
-        trust_pickle=trust_pickle,
-    )  # fmt: skip
+    with _keyed_by_option():
+        table = load_accuracy(
+            source, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
+            trust_pickle=trust_pickle,
+        )  # fmt: skip
     print_accuracy(table, line(table.attrs["accuracy"]))
+
+
+@contextmanager
+def _keyed_by_option() -> Iterator[None]:
+    """Say of a table without a column of architectures how the command line names it."""
+    from automl_theory.accuracy.table_files import NoArchitectures
+
+    try:
+        yield
+    except NoArchitectures as error:
+        if error.column is None:
+            raise
+        raise InputError(f"{error.why}: --columns {quote(f'{error.column}=arch')}") from None
 
 
 def _is_long(source: Path) -> bool:

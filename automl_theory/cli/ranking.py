@@ -24,7 +24,7 @@ from automl_theory.cli.options import (
     TrustPickle,
     Undefined,
 )
-from automl_theory.cli.tables import default_target, read_scores, scores_with_target, show_ranking
+from automl_theory.cli.tables import default_target, new_folder, read_scores, scores_with_target, show_ranking
 
 
 def rank(
@@ -93,6 +93,7 @@ def report(
 
     require("jinja2", "report")
     check_free(check_writable(output, (".html", ".htm")), force)
+    made = new_folder(output)
     chosen = _representatives(representative or [])
     from automl_theory.analysis.representatives import choose_representatives
     from automl_theory.report.html import report as write_report
@@ -112,7 +113,8 @@ def report(
             scores, compared, target_direction=target_direction, undefined=undefined, interval=interval,
             given=given or None, top=top, k=k,
         )  # fmt: skip
-    print(f"report: {write_report(scores, output, ranking=ranking, title=title, representatives=chosen)}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    print(f"report: {write_report(scores, output, ranking=ranking, title=title, representatives=chosen)}{made}")
 
 
 def _representatives(given: list[str]) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from automl_theory.cli.options import PROGRAM
 from automl_theory.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -50,16 +52,38 @@ def load_trained(accuracy: str | None, target: str | None, **selection: Any) -> 
                     f"--{option} chooses among trained results; name those with --accuracy, or leave it out"
                 )
         return None, target
+    from automl_theory.accuracy.table_files import NoArchitectures
     from automl_theory.accuracy.tables import load_accuracy
 
-    table = load_accuracy(accuracy, **selection)
+    try:
+        table = load_accuracy(accuracy, **selection)
+    except NoArchitectures as error:
+        column = quote(f"{error.column or 'THEIRS'}=arch")
+        raise InputError(
+            f"{error.why}, and convert the table once: {PROGRAM} accuracy convert {quote(accuracy)} "
+            f"accuracies.csv --columns {column}"
+        ) from None
     target = target or default_target(table)
-    there = [str(column) for column in table.columns]
-    if target not in there:
-        several = re.compile(r".*_seed\d+")
-        shown = ", ".join(name for name in there if not several.fullmatch(name))
-        raise InputError(f"{accuracy} has no column {target!r}; --target can be {shown}.{suggest(target, there)}")
+    if target not in table.columns:
+        raise InputError(
+            f"{accuracy} has no column {target!r}; --target can be {_targets(table)}."
+            f"{suggest(target, map(str, table.columns))}"
+        )
     return table, target
+
+
+SHOWN_TARGETS = 6
+EVALUATED = re.compile(r"(?<![a-z])(test|valid|val|eval)(?![a-z])", re.IGNORECASE)
+
+
+def _targets(table: pd.DataFrame) -> str:
+    """Columns that may be compared with, those first whose names say that they are accuracies or losses."""
+    from automl_theory.analysis.columns import tells_training
+
+    names = [str(name) for name in table.select_dtypes("number").columns if not re.search(r"_seed\d+$", str(name))]
+    names.sort(key=lambda name: (name not in TARGETS, not tells_training(name) and not EVALUATED.search(name)))
+    more = len(names) - SHOWN_TARGETS
+    return ", ".join(names[:SHOWN_TARGETS]) + (f" and {more} more" if more > 0 else "")
 
 
 def default_target(table: pd.DataFrame) -> str:
@@ -107,10 +131,19 @@ def show_ranking(
 ) -> pd.DataFrame:
     """Rank, print the ranking and what the trained results are, and return it."""
     from automl_theory.accuracy.recipe import line
+    from automl_theory.analysis.columns import told_direction
     from automl_theory.analysis.ranking import rank
     from automl_theory.report.console import print_ranking
     from automl_theory.terminal import print_recipe
 
+    if target_direction is None:
+        try:
+            told_direction(target)
+        except InputError:
+            raise InputError(
+                f"cannot tell from its name whether {target!r} is good when high or low; say --target-direction "
+                "maximize or minimize"
+            ) from None
     policy = cast(Literal["drop", "worst"], undefined)
     ranking = rank(
         table,
@@ -136,3 +169,8 @@ def _two_seeds(columns: Iterable[Any], target: str) -> tuple[str, str] | None:
     pattern = re.compile(re.escape(target) + r"_seed(\d+)")
     seeds = sorted(int(match[1]) for column in columns if (match := pattern.fullmatch(str(column))))
     return (f"{target}_seed{seeds[0]}", f"{target}_seed{seeds[1]}") if len(seeds) > 1 else None
+
+
+def new_folder(file: Path) -> str:
+    """Return ", in a new folder" if a file to be written has none yet, else ""."""
+    return "" if file.parent.exists() else ", in a new folder"

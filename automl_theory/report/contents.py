@@ -41,13 +41,17 @@ def _winners(ranking: pd.DataFrame) -> list[str]:
         f"Against {facts['target']} ({good} is good) {name} agrees best: Kendall τ = {ends(best, 'kendall')} "
         f"on {best['n']:,} architectures."
     ]
-    if facts["baseline"] is not None:
+    if facts["baseline"] in ranking.index:
         size = ranking.loc[[facts["baseline"]]].iloc[0]
-        below = int((rivals["kendall"] < abs(size["kendall"])).sum())
-        says.append(
-            f"The size baseline {facts['baseline']} alone reaches {ends(size, 'kendall')}; "
-            f"{below} of {len(rivals)} proxies stay below that."
-        )
+        reached = abs(size["kendall"])
+        below = f"{(rivals['kendall'] < reached).sum()} of {len(rivals)} proxies stay below that."
+        if size["kendall"] < 0:
+            says.append(
+                f"The size baseline {facts['baseline']} points the wrong way, {ends(size, 'kendall')}: turned round it "
+                f"alone would reach {signed(reached)}, and {below}"
+            )
+        else:
+            says.append(f"The size baseline {facts['baseline']} alone reaches {ends(size, 'kendall')}; {below}")
     if facts["noise_ceiling"]:
         says.append(
             f"Two training seeds agree with each other to τ = {ends(facts['noise_ceiling'], 'kendall')}: "

@@ -21,7 +21,7 @@ from automl_theory.errors import InputError, require
 from automl_theory.progress import Report
 from automl_theory.report import contents, provenance
 from automl_theory.report.aspects import PANELS, AspectData, aspects
-from automl_theory.report.console import footnote
+from automl_theory.report.console import FEW, footnote
 from automl_theory.report.explorer import explorer_data
 from automl_theory.report.ranking_svg import ranking_svg
 from automl_theory.report.tradeoffs import verdict_contents
@@ -118,6 +118,7 @@ def _render(
             summary=contents.summary(df, ranking, data),
             ranking=None if ranking is None else [{"proxy": n, **row} for n, row in ranking.iterrows()],
             measures={} if ranking is None else {c: text for c, text in MEASURES.items() if c in ranking.columns},
+            few=FEW,
             facts=None if ranking is None else ranking.attrs["ranking"],
             footnote="" if ranking is None else footnote(ranking),
             ranking_figure="" if ranking is None else _trusted(ranking_svg(ranking)),

@@ -1,4 +1,4 @@
-"""A ranking drawn as SVG: Kendall's τ of every proxy with its interval, best size baseline and noise ceiling as lines.
+"""A ranking drawn as SVG: Kendall's τ of every proxy with its interval; strongest size baseline and noise ceiling.
 
 Colours of text and lines are the page's own (CSS variables), so that it follows dark mode and prints.
 """
@@ -12,14 +12,14 @@ import pandas as pd
 
 from automl_theory.report.figures.style import COLOURS
 
-LEFT, WIDTH, ROW, TOP = 210, 760, 22, 34
+LEFT, WIDTH, ROW, TOP = 240, 640, 22, 42
 
 
 def ranking_svg(ranking: pd.DataFrame) -> str:
     """Return the SVG text of the table that `rank` returns, best on top; rows without a τ are left out.
 
-    A filled dot is a proxy, coloured by family, an open diamond a size baseline; the dotted line is the best
-    baseline's |τ|, the dashed one the noise ceiling.
+    A filled dot is a proxy, coloured by family, an open diamond a size baseline; the dotted line is the
+    strongest baseline's |τ|, the dashed one the noise ceiling.
     """
     shown = ranking.loc[~ranking["kendall"].isna()]
     ends = shown[["kendall", "kendall_low", "kendall_high"]].to_numpy(dtype=np.float64)
@@ -33,7 +33,7 @@ def ranking_svg(ranking: pd.DataFrame) -> str:
 
     bottom = TOP + ROW * len(shown) + 6
     parts = [
-        f'<svg id="figure-ranking" viewBox="0 0 {WIDTH} {bottom + 40}" role="img" '
+        f'<svg id="figure-ranking" viewBox="0 0 {WIDTH} {bottom + 44}" role="img" '
         'aria-label="Kendall tau of each proxy with its interval; the table below has the numbers">'
     ]
     for tick in np.arange(np.ceil(low * 5) / 5, high, 0.2):
@@ -41,10 +41,14 @@ def ranking_svg(ranking: pd.DataFrame) -> str:
         parts.append(f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="{TOP - 6}" y2="{bottom}"/>')
         parts.append(f'<text x="{x(tick)}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
     middle = (LEFT + WIDTH) / 2
-    parts.append(f'<text x="{middle}" y="{bottom + 34}" text-anchor="middle">Kendall τ-b with its interval</text>')
-    sizes = shown.loc[shown["baseline"], "kendall"].abs()
-    marks = [(float(sizes.max()), "2 3", "best size baseline", 12)] if len(sizes) else []
-    marks += [] if np.isnan(ceiling) else [(float(ceiling), "7 4", "noise ceiling", 24)]
+    parts.append(f'<text x="{middle}" y="{bottom + 38}" text-anchor="middle">Kendall τ-b with its interval</text>')
+    sizes = shown.loc[shown["baseline"], "kendall"].astype(float)
+    marks = []
+    if len(sizes):
+        best = float(sizes.iloc[int(sizes.abs().argmax())])
+        turned = ", turned round" if best < 0 else ""
+        marks.append((abs(best), "2 3", f"strongest size baseline{turned}", 14))
+    marks += [] if np.isnan(ceiling) else [(float(ceiling), "7 4", "noise ceiling", 31)]
     for tau, dash, text, y in marks:
         parts.append(
             f'<line class="mark" stroke-dasharray="{dash}" x1="{x(tau)}" x2="{x(tau)}" y1="{y}" y2="{bottom}"/>'

@@ -115,6 +115,7 @@ class Scatter {
     const { canvas, dots, model } = this, scale = model.printing() ? 2 : window.devicePixelRatio || 1;
     this.width = canvas.clientWidth;
     this.height = canvas.clientHeight;
+    if (!this.width || !this.height) return; // not laid out, as in a window folded to nothing
     for (const each of [canvas, dots]) { each.width = this.width * scale; each.height = this.height * scale; }
     const g = dots.getContext("2d");
     g.scale(scale, scale);
@@ -170,6 +171,7 @@ class Scatter {
   }
 
   overlay() {
+    if (!this.dots.width || !this.dots.height) return;
     const g = this.canvas.getContext("2d"), pointed = this.model.pointed;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.canvas.width, this.canvas.height);

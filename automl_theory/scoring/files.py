@@ -20,7 +20,7 @@ SUFFIXES = (".parquet", ".csv")
 def check_writable(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:
     """The path if a file with one of `suffixes` can be made there, before any work is done; else InputError.
 
-    Makes the folder if it is missing. MissingExtra for Parquet without pyarrow.
+    A missing folder is one that can be made; the writing makes it. MissingExtra for Parquet without pyarrow.
     """
     target = Path(path)
     if target.suffix not in suffixes:
@@ -30,9 +30,10 @@ def check_writable(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path
     if target.is_dir():
         raise InputError(f"cannot write {target}: it is a folder; name a file in it")
     folder = target.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = _beside(target)
+        probe = _beside(folder / target.name)
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -45,6 +46,14 @@ def check_free(target: Path, force: bool = False) -> None:
     for file in (target, target.with_name(target.name + ".json")):
         if file.exists() and not force and (file is target or target.suffix == ".csv"):
             raise InputError(f"{file} exists and is not overwritten; say --force (force=True), or name another file")
+
+
+def check_apart(target: Path, others: Mapping[str, object]) -> None:
+    """Raise InputError if a table, or a CSV's description, would replace one of `others` (by what each is)."""
+    mine = {os.path.realpath(file) for file in (target, target.with_name(target.name + ".json"))}
+    for what, other in others.items():
+        if isinstance(other, str | PathLike) and os.path.realpath(other) in mine:
+            raise InputError(f"cannot write {target}: {other} is {what}; name another file for the table")
 
 
 def write_table(df: pd.DataFrame, path: str | PathLike[str]) -> Path:
@@ -119,6 +128,7 @@ def write_files(writers: Mapping[Path, Callable[[Path], object]]) -> None:
     """
     try:
         for target, write in writers.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
             write(_beside(target))
         for target in writers:
             os.replace(_beside(target), target)

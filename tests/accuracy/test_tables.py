@@ -165,7 +165,20 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("text", "columns", "message"),
     [
         ("arch,acc\na,1\n", {"ac": "test_accuracy"}, "no column 'ac'; it has arch, acc. Did you mean 'acc'?"),
-        ("cell,acc\na,1\n", None, "no column 'arch' or 'canonical' but cell, acc; .*{'cell': 'arch'}"),
+        (
+            "id,cell,acc\nx,a,1\n",
+            None,
+            "no column 'arch' or 'canonical'; name the one with the architectures, it seems 'cell': columns={'cell': ",
+        ),
+        (f"id,name,net,acc\na,{CELL},b,1\n", None, "it seems 'name': columns="),
+        ("sort,word,acc\na,x,1\n", None, "it seems 'sort': columns="),
+        (
+            "index,acc,b,c,d,e,f,g\n1,1,1,1,1,1,1,1\n",
+            None,
+            r"no column of architecture strings \(it has index, acc, b"
+            r", c, d, e and 2 more\); add one named 'arch'",
+        ),
+        ("arch,naswot,naswot_status\na,1,ok\n", None, "mine.csv is a score table, without a column of accuracy or"),
         ("arch,acc,loss\na,1,2\n", {"acc": "x", "loss": "x"}, "two columns 'x'; map one"),
         ("arch,acc\n1,2\n", None, "must hold architecture strings, got 1; convert"),
         ("arch,acc\na,1\n,2\n", None, "must hold architecture strings, got nan; convert"),

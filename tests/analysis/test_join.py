@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -69,13 +71,13 @@ def test_metadata_of_two_score_tables_is_merged() -> None:
 
 def test_refusals() -> None:
     df = scores()
-    with pytest.raises(InputError, match="table 1 brings columns that are there already: p; drop or rename"):
+    with pytest.raises(InputError, match=r"table 1 \(p\) brings columns that are there already: p; drop or rename"):
         join(df, pd.DataFrame({"p": [1]}, index=["a"]))
-    with pytest.raises(InputError, match="table 2 must have one row a key; 'a' is there more than once"):
+    with pytest.raises(InputError, match=r"table 2 \(y\) must have one row a key; 'a' is there more than once"):
         join(df, pd.DataFrame({"x": [1]}, index=["a"]), pd.DataFrame({"y": [1, 2]}, index=["a", "a"]))
     with pytest.raises(InputError, match="has no row for any of the 3 architectures"):
         join(df, pd.DataFrame({"x": [1, 2]}))
-    with pytest.raises(InputError, match="got an empty table"):
+    with pytest.raises(InputError, match="its rows are none, an empty table"):
         join(df, pd.DataFrame({"x": []}))
     with pytest.raises(InputError, match="needs a column 'canonical'"):
         join(df.drop(columns="canonical"), pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="canonical")))
@@ -83,3 +85,21 @@ def test_refusals() -> None:
         join(df, {"x": 1})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be a DataFrame or a named Series"):
         join(df, pd.Series([1], index=["a"]))
+
+
+def test_tables_of_two_spaces_are_told_apart() -> None:
+    df = scores()
+    df.attrs["settings"]["space"] = "mlp_dag"
+    trained = pd.DataFrame({"test_loss": [1.0]}, index=pd.Index(["|cell|"], name="canonical"))
+    trained.attrs["accuracy"] = {"name": "digits", "space": "nas_bench_201"}
+    message = (
+        "the table of trained results digits has no row for any of the 3 architectures: those of mlp_dag are like 'a', "
+        "its rows of nas_bench_201 like '|cell|'; take a table of the same space"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        join(df, trained)
+    others = pd.DataFrame({"q": [1.0]}, index=["x" * 200])
+    others.attrs["settings"] = {"space": "mine"}
+    with pytest.raises(InputError, match="table 1, scores of mine, has no row for any") as caught:
+        join(df, others)
+    assert len(str(caught.value)) < 400

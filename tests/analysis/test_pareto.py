@@ -226,3 +226,9 @@ def test_a_cost_is_minimised_and_what_tells_nothing_is_asked_for() -> None:
     with pytest.raises(InputError, match=r"cannot tell whether 'lapsed' .*pass directions=\{'lapsed': \"maximize\"\}"):
         pareto(df, ["naswot", "lapsed"])
     assert pareto(df, ["lapsed"], directions={"lapsed": "minimize"}).size == 1
+
+
+def test_a_front_is_shown_in_a_line() -> None:
+    df = pd.DataFrame({"x": [1.0, 2.0, np.nan], "test_loss": [1.0, 0.5, 1.0]}, index=list("abc"))
+    shown = repr(pareto(df, ["x", "test_loss"], directions={"x": "maximize"}))
+    assert shown == "ParetoFront(1 of 2 on the front, 1 undefined; maximize x, minimize test_loss; hypervolume=0.5)"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reference import ranks
 from scipy import stats
 
+from automl_theory.analysis.comparison import compare
 from automl_theory.analysis.ranking import rank
 from automl_theory.analysis.top import chances
 from automl_theory.errors import InputError
@@ -56,15 +57,15 @@ def test_point_values_are_scipys_and_oriented() -> None:
     assert ranking.attrs["settings"] == {"bn": "frozen"}
 
 
-def test_interval_is_the_percentile_bootstrap_of_scipys_tau() -> None:
+def test_interval_is_the_expanded_percentile_bootstrap_of_scipys_tau() -> None:
     df = table(30)
     found = rank(df, "test_loss", resamples=200, seed=7).loc["good"]
     rng = np.random.default_rng(7)
-    taus = []
+    taus, df = [], df.sort_index()
     for _ in range(200):
         rows = rng.integers(0, 30, size=30)
         taus.append(stats.kendalltau(df["good"].iloc[rows], -df["test_loss"].iloc[rows]).statistic)
-    low, high = np.quantile(taus, [0.025, 0.975])
+    low, high = ranks.expanded_percentiles(np.array(taus), np.arange(30), 0.95)
     assert found["kendall_low"] == pytest.approx(low, abs=1e-12)
     assert found["kendall_high"] == pytest.approx(high, abs=1e-12)
 
@@ -399,3 +400,41 @@ def test_analysis_and_report_never_import_torch() -> None:
         "automl_theory.report.console, automl_theory.report.figures, jinja2; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_proxy_that_misleads_beyond_size_is_not_called_unclear() -> None:
+    df = table(200)
+    df["noise"] = df["test_loss"] + 2 * df["params"]
+    found = rank(df, "test_loss", proxies=["noise"], resamples=200).loc["noise"]
+    assert found["partial_high"] < 0 < found["kendall_low"]
+    assert "wrong way beyond the given sizes" in found["note"]
+    assert "nothing clear" not in found["note"]
+
+
+@pytest.mark.parametrize("interval", ["bootstrap", "analytic"])
+def test_a_size_baseline_that_points_the_wrong_way_counts_turned_round(interval: str) -> None:
+    """In the notes of a ranking, and in a comparison: the two may not contradict each other."""
+    df = table(200)
+    df["params"] = -df["params"]
+    options = {"interval": interval, "resamples": 200}
+    ranking = rank(df, "test_loss", **options)  # type: ignore[arg-type]
+    assert ranking.loc["params", "kendall"] < 0
+    assert "below the size baseline turned round" in ranking.loc["noise", "note"]
+    assert "size baseline" not in ranking.loc["good", "note"]
+    duels = compare(df, "test_loss", ["good", "noise"], against="params", **options).set_index("first")  # type: ignore[arg-type]
+    assert duels.loc["good", "verdict"] == "good is better"
+    assert duels.loc["good", "kendall_second"] == pytest.approx(-ranking.loc["params", "kendall"])
+    assert duels.loc["params", "verdict"] == "params turned round is better"
+    assert duels["turned"].tolist() == ["params", "params"]
+    straight = compare(df.assign(params=-df["params"]), "test_loss", ["good", "noise"], against="params", **options)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(
+        straight.drop(columns=["verdict", "turned"]), duels.reset_index().drop(columns=["verdict", "turned"])
+    )
+    assert (straight["turned"] == "").all()
+
+
+def test_a_target_that_is_not_there_says_how_to_join_it() -> None:
+    with pytest.raises(InputError, match=r'at\.join\(df, at\.load_accuracy\("digits"\)\)'):
+        rank(table().drop(columns="test_loss"), "test_loss")
+    with pytest.raises(InputError, match="target 'word' is not a column of this table"):
+        rank(table(), "word", target_direction="maximize")

@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from reference.ranks import best_rows, class_bootstrap, class_jackknife, fisher_interval, kendall, spearman
+from reference.ranks import (
+    best_rows,
+    class_bootstrap,
+    class_jackknife,
+    effective_classes,
+    expanded_percentiles,
+    fisher_interval,
+    kendall,
+    spearman,
+)
 from scipy import stats
 
 from automl_theory.analysis.influence import influences
@@ -40,8 +51,12 @@ def test_bootstrap_is_that_of_repeated_rows() -> None:
         assert getattr(pair, value) == pytest.approx(statistic(*columns))
         np.testing.assert_allclose(getattr(pair, spread), slow, atol=1e-12)
     pair = sample.pair(x, y, used)
-    ends = np.quantile(class_bootstrap(kendall, [x, y], classes, 15, seed=3), [0.05, 0.95])
-    assert sample.interval(pair.tau, pair.tau_spread, pair.classes) == pytest.approx(tuple(ends))
+    assert pair.effective == pytest.approx(effective_classes(classes))
+    assert pair.effective < pair.classes == 40
+    for level in (0.6, 0.9):
+        ends = expanded_percentiles(class_bootstrap(kendall, [x, y], classes, 15, seed=3), classes, level)
+        found = replace(sample, level=level).interval(pair.tau, pair.tau_spread, pair.effective)
+        assert found == pytest.approx(ends)
 
 
 def test_analytic_error_is_the_jackknifes() -> None:
@@ -70,8 +85,8 @@ def test_analytic_and_bootstrap_agree(top: bool) -> None:
         pair = sample.pair(x, y, used)
         ends.append(
             [
-                *sample.interval(pair.tau, pair.tau_spread, pair.classes),
-                *sample.interval(pair.rho, pair.rho_spread, pair.classes),
+                *sample.interval(pair.tau, pair.tau_spread, pair.effective),
+                *sample.interval(pair.rho, pair.rho_spread, pair.effective),
             ]
         )
     width = ends[0][1] - ends[0][0]
@@ -88,7 +103,7 @@ def test_copies_of_every_class_do_not_narrow_the_interval(method: str) -> None:
         classes = np.tile(np.arange(80), copies)
         sample = whole(classes, method, 800, 0, 0.95)  # type: ignore[arg-type]
         pair = sample.pair(np.tile(x, copies), np.tile(y, copies), np.ones(80 * copies, dtype=bool))
-        low, high = sample.interval(pair.tau, pair.tau_spread, pair.classes)
+        low, high = sample.interval(pair.tau, pair.tau_spread, pair.effective)
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0], rel=0.08)
 
@@ -112,7 +127,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(method: str) -> None:
         sample = whole(classes, method, 200, seed, 0.95)  # type: ignore[arg-type]
         pair = sample.pair(x, y, np.ones(len(x), dtype=bool))
         for k, (value, spread) in enumerate(((pair.tau, pair.tau_spread), (pair.rho, pair.rho_spread))):
-            low, high = sample.interval(value, spread, pair.classes)
+            low, high = sample.interval(value, spread, pair.effective)
             held[k] += low <= truth[k] <= high
     assert (held / 400 >= 0.93).all()
     assert (held / 400 <= 0.97).all()
@@ -138,7 +153,7 @@ def test_degenerate_tables() -> None:
             pair = best_part(sample, rising, 0.999).pair(rising, rising, np.ones(n, bool))
             assert np.isnan(pair.tau) == (not known)
             assert not len(pair.tau_spread)
-            assert np.isnan(sample.interval(pair.tau, pair.tau_spread, pair.classes)).all()
+            assert np.isnan(sample.interval(pair.tau, pair.tau_spread, pair.effective)).all()
         one_class = whole(np.zeros(30, dtype=int), method, 20, 0, 0.95)  # type: ignore[arg-type]
         pair = one_class.pair(np.arange(30.0), np.arange(30.0), np.ones(30, bool))
         assert (pair.tau, pair.classes, len(pair.tau_spread)) == (1.0, 1, 0)

@@ -433,3 +433,19 @@ def test_a_target_must_not_hide_a_column_of_the_points(name: str) -> None:
     renamed = df.rename(columns={name: f"trained_{name}"})
     found = quick(renamed, f"trained_{name}", target_direction="maximize")
     assert found.points[f"trained_{name}"].tolist() == np.arange(12.0).tolist()
+
+
+PAIRED = ("convergence", "generalization")
+
+
+def test_what_is_not_clear_at_the_top_is_said_to_be_no_more_than_that() -> None:
+    rng = np.random.default_rng(3)
+    quality = rng.normal(size=200)
+    values = np.column_stack([quality + 0.4 * rng.normal(size=200), -quality + 0.4 * rng.normal(size=200)])
+    lines = quick(table(np.column_stack([values, rng.normal(size=200)]))).summary().splitlines()
+    first, second = (next(line for line in lines if line.startswith(f"Expressivity and {name}")) for name in PAIRED)
+    assert "convergence conflict overall (τ −0." in first
+    told = "; at the top nothing is clear: their best 10 % share nothing, which so few cannot tell from chance (10 %)."
+    assert first.endswith(told)
+    assert "generalization show no clear relation overall (τ " in second
+    assert "), nor at the top: their best 10 % share" in second

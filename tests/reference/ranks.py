@@ -106,3 +106,23 @@ def class_jackknife(statistic: Callable[..., float], columns: list[np.ndarray], 
 def fisher_interval(value: float, error: float, classes: int, level: float = 0.95) -> tuple[float, float]:
     reach = stats.t.ppf((1 + level) / 2, classes - 1) * error / (1 - value**2)
     return float(np.tanh(np.arctanh(value) - reach)), float(np.tanh(np.arctanh(value) + reach))
+
+
+def effective_classes(classes: np.ndarray) -> float:
+    """How many classes of one size would be worth as much as these."""
+    sizes = np.array([(classes == one).sum() for one in np.unique(classes)])
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def expanded_percentiles(drawn: np.ndarray, classes: np.ndarray, level: float) -> tuple[float, float]:
+    """Ends of Hesterberg's expanded percentile interval: the q (B + 1)-th smallest of B values, linear in between."""
+    count = effective_classes(classes)
+    reach = stats.t.ppf((1 + level) / 2, count - 1) * np.sqrt(count / (count - 1))
+    drawn = np.sort(drawn)
+    ends = []
+    for tail in (stats.norm.cdf(-reach), stats.norm.cdf(reach)):
+        place = np.clip(tail * (len(drawn) + 1), 1, len(drawn))
+        below = int(place)
+        above = min(below + 1, len(drawn))
+        ends.append(drawn[below - 1] + (place - below) * (drawn[above - 1] - drawn[below - 1]))
+    return ends[0], ends[1]

@@ -31,10 +31,10 @@ def test_prints_every_proxy_the_ceiling_and_the_policy(scored: pd.DataFrame) -> 
     flat = " ".join(text.split())
     assert "undefined values are ranked last" in flat
     assert "1 without a target left out" in flat
-    assert "the best is params" in flat
-    assert "Partial ρ is given params." in flat
+    assert "◇ size baseline: the strongest is params, |τ| 0.67." in flat
+    assert "Partial ρ is given params (–: it is one of them, or follows from them)." in flat
     assert "Top: the best 10 % by target, 12 architectures." in flat
-    assert "k = 10 picks" in flat
+    assert "picks" not in flat, "what is not shown is not explained"
     assert "95 % intervals: 50 bootstrap resamples of the distinct ones, seed 0" in flat
 
 
@@ -50,7 +50,7 @@ def test_a_wide_terminal_shows_every_interval(scored: pd.DataFrame) -> None:
             assert value in line
             assert (f"{value} [{row[f'{name}_low']:.2f},{row[f'{name}_high']:.2f}]" in line) == with_ends
     heads = [printed(ranking, width).splitlines()[0].split() for width in (80, 130)]
-    assert heads[0] == ["proxy", "for", "Kendall", "τ", "ρ", "part.", "ρ", "top", "τ", "n", "note"]
+    assert heads[0] == ["proxy", "for", "Kendall", "τ", "ρ", "part.", "top", "τ", "n", "note"]
     assert heads[1] == ["proxy", "for", "Kendall", "τ", "Spearman", "ρ", "partial", "ρ", "top", "τ", "n", "note"]
 
 
@@ -93,8 +93,8 @@ def test_notes_are_letters_explained_below(scored: pd.DataFrame) -> None:
     letters = {line[3:]: line[:1] for line in text.splitlines() if line[1:3] == "  "}
     for name, row in ranking.iterrows():
         shown = next(line for line in text.splitlines() if str(name) in line)
-        expected = [letters[part] for part in row["note"].split("; ") if part]
-        assert shown.split()[-len(expected) :] == expected or not expected
+        expected = "".join(letters[part] for part in row["note"].split("; ") if part)
+        assert shown.rstrip().endswith(f" {row['n']} {expected}".rstrip())
 
 
 def test_another_target_stands_beside_where_there_is_room(scored: pd.DataFrame) -> None:
@@ -105,3 +105,43 @@ def test_another_target_stands_beside_where_there_is_room(scored: pd.DataFrame) 
     assert "τ test_loss_seed0" not in narrow
     row = next(line for line in wide.splitlines() if "turning_angle" in line)
     assert f" {other.loc['turning_angle', 'kendall']:.2f} " in row
+
+
+def test_the_longest_names_stay_whole_at_eighty_columns(scored: pd.DataFrame) -> None:
+    """The family gives way before a name wraps; it stays where there is room for both."""
+    df = scored.rename(columns={"synflow": "ntk_condition_number_batch", "turning_angle": "ntk_lambda_min_normalised"})
+    df.attrs["proxies"] = {**scored.attrs["proxies"]}
+    for old, new in (("synflow", "ntk_condition_number_batch"), ("turning_angle", "ntk_lambda_min_normalised")):
+        df.attrs["proxies"][new] = df.attrs["proxies"].pop(old)
+    text = printed(rank(df, "test_loss", resamples=50), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    for name in ("ntk_condition_number_batch", "ntk_lambda_min_normalised"):
+        assert f"{name} " in text
+    longest = "a" * 28
+    long = rank(df.rename(columns={"params": longest}), "test_loss", proxies=[longest, "linear_regions"], resamples=50)
+    long.loc["linear_regions", "note"] = "; ".join("uvwxyz")
+    text = printed(long, 76)
+    assert f"{longest} " in text
+    assert max(map(len, text.splitlines())) <= 76
+    assert " for " not in text.splitlines()[0]
+    assert " expr " in printed(long, 90)
+
+
+def test_few_architectures_are_marked(scored: pd.DataFrame) -> None:
+    few, many = (printed(rank(scored, "test_loss", resamples=0, top=top)) for top in (0.1, 0.5))
+    row = next(line for line in few.splitlines() if "turning_angle" in line)
+    assert f"{rank(scored, 'test_loss', resamples=0).loc['turning_angle', 'kendall_top']:.2f}* " in row
+    assert "* of fewer than 20 architectures: hardly a hint" in few
+    assert "*" not in many
+
+
+def test_a_baseline_that_points_the_wrong_way_is_said_to_be_turned_round(scored: pd.DataFrame) -> None:
+    scored["params"] = -scored["params"]
+    ranking = rank(scored, "test_loss", resamples=50)
+    tau = ranking.loc["params", "kendall"]
+    flat = " ".join(printed(ranking).split())
+    assert tau < 0
+    assert "the strongest is params" in " ".join(printed(ranking.drop(index="params")).split()), "a part of a ranking"
+    said = f"the strongest is params, |τ| {-tau:.2f}, pointing the wrong way: the notes compare with it turned round."
+    assert said in flat
+    assert "below the size baseline turned round" in flat

@@ -19,6 +19,7 @@ import automl_theory as at
 from automl_theory.errors import InputError
 from automl_theory.report import figures
 from automl_theory.report.figures.parallel import LINES
+from automl_theory.report.figures.style import label
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,13 @@ def test_heat_map(scored: pd.DataFrame) -> None:
     np.testing.assert_array_equal(data.tau, data.tau.T)
     ax = figures.draw_heat_map(scored, "test_loss")
     np.testing.assert_array_equal(ax.images[0].get_array(), data.tau)
+    assert [figures.heat_map.short(tau) for tau in (-0.001, 0.004, -0.25, 1.0, np.nan)] == [
+        "0",
+        "0",
+        "−.25",
+        "1.00",
+        "–",
+    ]
     with pytest.raises(InputError, match="at least two columns"):
         figures.heat_map_data(scored, proxies=["params"])
 
@@ -118,6 +126,25 @@ def test_parallel(scored: pd.DataFrame) -> None:
 def test_a_figure_draws_into_the_axes_it_is_given(scored: pd.DataFrame) -> None:
     _, ax = plt.subplots()
     assert figures.draw_hexbin(scored, "params", "test_loss", ax=ax) is ax
+
+
+def test_labels_carry_units_that_say_something_new() -> None:
+    df = pd.DataFrame({"parameters": [1.0], "depth": [2.0], "gap": [3.0]})
+    units = {"parameters": ("size", "parameters"), "depth": ("size", "layers"), "gap": ("graph", "paths a layer")}
+    df.attrs["proxies"] = {name: {"family": family, "unit": unit} for name, (family, unit) in units.items()}
+    assert [label(df, name) for name in df] == ["parameters", "depth (layers)", "gap (paths a layer)"]
+
+
+def test_titles_are_short_and_numbers_stand_below(scored: pd.DataFrame) -> None:
+    ax = figures.draw_hexbin(scored, "ntk_condition", "test_loss")
+    assert ax.get_title(loc="left").strip() == "ntk_condition"
+    assert ax.texts[0].get_text().startswith("Kendall τ = 0.")
+    assert "n = 115; left out: " in ax.texts[0].get_text()
+    many = pd.concat([scored] * 15)
+    many.attrs = scored.attrs
+    bar = figures.draw_hexbin(many, "turning_angle", "test_loss").figure.axes[1]
+    assert [text.get_text() for text in bar.get_yticklabels()][:4] == ["1", "2", "5", "10"]
+    assert not bar.yaxis.get_minorticklocs().size
 
 
 def test_figures_and_page_are_public_whatever_is_imported_first() -> None:

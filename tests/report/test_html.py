@@ -225,3 +225,14 @@ def test_progress_is_told(scored: pd.DataFrame, tmp_path: Path) -> None:
     report(scored, tmp_path / "r.html", target="test_loss", progress=lambda *state: told.append(state))
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1] > 100
+
+
+def test_a_size_baseline_that_points_the_wrong_way_is_said_to(scored: pd.DataFrame) -> None:
+    ranking = rank(scored.assign(params=-scored["params"]), "test_loss", resamples=0)
+    tau = ranking.loc["params", "kendall"]
+    below = int((ranking.loc[~ranking["baseline"], "kendall"] < -tau).sum())
+    said = (
+        f"The size baseline params points the wrong way, −{-tau:.2f}: turned round it alone would reach {-tau:.2f}, "
+        f"and {below} of 6 proxies stay below that."
+    )
+    assert said in contents.summary(scored, ranking, None)

@@ -143,7 +143,7 @@ def test_the_ranking_sorts_and_filters(page: Browser, scored: pd.DataFrame) -> N
     enter(page, "ranking-filter", "ntk_")
     assert len(page.run(RANKED)) == 3
     ends = "document.querySelectorAll('#ranking tbody tr:not([hidden]):not(.baseline) small').length"
-    assert page.run(ends) == 3 * 4, "τ, ρ, partial ρ and top τ have intervals"
+    assert page.run(ends) == 3 * 5, "τ, ρ, partial ρ and top τ have intervals, top τ its n as well, which is small"
 
 
 def test_both_csv_files_hold_everything(page: Browser, scored: pd.DataFrame, tmp_path: Path) -> None:
@@ -257,6 +257,32 @@ def test_dark_phone_and_print(browser: Browser, written: Path) -> None:
     assert len(browser.call("Page.printToPDF")["data"]) > 10_000
     browser.open(written, width=375, height=700)
     assert browser.run("document.documentElement.scrollWidth") <= 375
+
+
+def test_figures_without_a_size_wait_for_one(page: Browser) -> None:
+    """As in a window folded to nothing: nothing can be drawn then, and nothing fails."""
+    page.run("document.getElementById('panels').style.display = 'none'; dispatchEvent(new Event('resize'))")
+    page.run("document.querySelector('#explore tbody tr').focus()")
+    assert page.run("document.getElementById('failure').style.display") != "block"
+    page.run("document.getElementById('panels').style.display = ''; dispatchEvent(new Event('resize'))")
+    assert page.run(PIXELS) > 100
+    assert heard(page) == []
+
+
+def test_names_in_the_figure_of_the_ranking_are_whole_on_a_phone(
+    browser: Browser, scored: pd.DataFrame, tmp_path: Path
+) -> None:
+    df = scored.rename(columns={"synflow": "ntk_condition_number_batch"})
+    df.attrs["proxies"]["ntk_condition_number_batch"] = df.attrs["proxies"].pop("synflow")
+    path = report(df, tmp_path / "r.html", ranking=ranking_of(df))
+    for width in (360, 1300):
+        opened(browser, path, width=width)
+        inside = (
+            "(() => { const f = document.getElementById('figure-ranking'), box = f.getBoundingClientRect();"
+            "return [...f.querySelectorAll('text')].every(t => { const b = t.getBoundingClientRect();"
+            "return b.left >= box.left - 1 && b.right <= box.right + 1; }); })()"
+        )
+        assert browser.run(inside)
 
 
 def test_hostile_names_are_text(browser: Browser, scored: pd.DataFrame, tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_ranking_figure(scored: pd.DataFrame) -> None:
     drawn = ranking_svg(ranking.rename(index={"params": "</svg><script>"}))
     assert drawn.count("<circle") + drawn.count("<path") == int(ranking["kendall"].notna().sum())
     assert drawn.count("<path") == 1
-    assert "best size baseline" in drawn
+    assert ">strongest size baseline<" in drawn
+    turned = rank(scored.assign(params=-scored["params"]), "test_loss", resamples=0)
+    assert ">strongest size baseline, turned round<" in ranking_svg(turned)
     assert "noise ceiling" in drawn
     assert "<script" not in drawn
     assert f"τ = {ranking['kendall'].iloc[0]:.3f}" in drawn

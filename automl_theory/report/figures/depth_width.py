@@ -99,7 +99,7 @@ def draw_depth_width(
     bar = ax.figure.colorbar(circles, ax=ax, pad=0.02)
     bar.set_label(f"mean {label(df, metric)}" + (", log scale" if log else ""))
     for share in (1.0, 0.25):
-        name = f"sd {largest * share:.3g}"
+        name = f"sd {largest * share:,.0f}" if largest > 1000 else f"sd {largest * share:.3g}"
         ax.scatter([], [], s=25 + 600 * share, facecolors="none", edgecolors="black", linewidths=0.7, label=name)
     if not many.all():
         ax.scatter([], [], s=45, marker="X", color="#999999", edgecolors="black", linewidths=0.6, label="one alone")
@@ -108,7 +108,6 @@ def draw_depth_width(
     ax.set_ylabel(label(df, width))
     ax.margins(0.12)
     taus = [f"{tau:.2f}".replace("-", "−") for tau in (data.tau_depth, data.tau_width)]
-    entitle(
-        ax, f"{metric}: τ {taus[0]} with depth, {taus[1]} with width", data.n, data.left_out, f"{len(groups)} groups"
-    )
+    found = f"τ {taus[0]} with depth, {taus[1]} with width"
+    entitle(ax, metric, data.n, data.left_out, f"{len(groups)} groups", found)
     return ax

@@ -74,6 +74,14 @@ def tau_b(a: Floats, b: Floats) -> tuple[float, int]:
     return float(stats.kendalltau(a, b).statistic), len(a)
 
 
+def short(tau: float) -> str:
+    """Return two decimals without the leading zero, "0" for what rounds to it, "–" for NaN."""
+    if np.isnan(tau):
+        return "–"
+    text = f"{tau:.2f}".replace("-", "−").replace("0.", ".")
+    return "0" if text.lstrip("−") == ".00" else text
+
+
 def draw_heat_map(
     df: pd.DataFrame,
     target: str | None = None,
@@ -100,8 +108,8 @@ def draw_heat_map(
             for j in range(k):
                 if i != j:
                     value = data.tau[i, j]
-                    text = "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−").replace("0.", ".")
-                    ax.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if abs(value) > 0.6 else "k")
+                    colour = "w" if abs(value) > 0.6 else "k"
+                    ax.text(j, i, short(value), ha="center", va="center", fontsize=7, color=colour)
     if target is not None:
         ax.axhline(0.5, color="black", linewidth=1.2)
         ax.axvline(0.5, color="black", linewidth=1.2)

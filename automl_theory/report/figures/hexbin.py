@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from automl_theory.analysis.columns import VALUED, direction_of, orient, statuses, told_direction, values
-from automl_theory.report.figures.style import Floats, axes, entitle, finite_rows, label, plain, wants_log
+from automl_theory.report.figures.style import Floats, axes, entitle, finite_rows, label, wants_log
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def draw_hexbin(
         if most > 1:
             cells.set_norm(LogNorm(1, most))
             bar = ax.figure.colorbar(cells, ax=ax, pad=0.02)
-            bar.set_label("architectures in a hexagon" + (", log scale" if most > 9 else ""))
-            if most <= 9:
-                bar.set_ticks(np.arange(1, most + 1), labels=[f"{k:.0f}" for k in np.arange(1, most + 1)])
-                bar.minorticks_off()
+            bar.set_label("architectures in a hexagon, log scale")
+            ticks = [k * 10**e for e in range(6) for k in (1, 2, 5) if k * 10**e <= most]
+            bar.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])
+            bar.minorticks_off()
     low_is_good = " ← low is good" if direction_of(df, proxy) == "minimize" else ""
     ax.set_xlabel(label(df, proxy) + (", log scale" if data.log else "") + low_is_good)
     ax.set_ylabel(label(df, target))
     tau, rho = (f"{value:.2f}".replace("-", "−") for value in (data.tau, data.rho))
-    entitle(ax, plain(f"{proxy}: Kendall τ = {tau}, Spearman ρ = {rho}"), len(data.x), data.left_out)
+    entitle(ax, proxy, len(data.x), data.left_out, found=f"Kendall τ = {tau}, Spearman ρ = {rho}")
     return ax

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from automl_theory.analysis.columns import VALUED, count_undefined, described, statuses, values
+from automl_theory.analysis.columns import VALUED, count_undefined, declared, statuses, values
 
 Floats = NDArray[np.float64]
 
@@ -36,10 +36,14 @@ def axes(ax: Any, size: tuple[float, float]) -> Any:
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def entitle(ax: Any, headline: str, n: int, left_out: Mapping[str, int], beside: str = "") -> None:
-    """Write the headline, and below it n, what is to be said `beside` it, and how many rows are left out and why."""
+def entitle(ax: Any, headline: str, n: int, left_out: Mapping[str, int], beside: str = "", found: str = "") -> None:
+    """Write the headline, and below it what was `found`, n, what is `beside` it, and how many rows were left out.
+
+    A name of a column is headline enough: numbers stand in the smaller line, where they have room.
+    """
     counts = ", ".join(f"{why.replace('_', ' ')} {count:,}" for why, count in left_out.items() if count)
-    small = f"n = {n:,}" + (f" in {beside}" if beside else "") + (f"; left out: {counts}" if counts else "")
+    small = (f"{found}; " if found else "") + f"n = {n:,}" + (f" in {beside}" if beside else "")
+    small += f"; left out: {counts}" if counts else ""
     ax.set_title(f"{plain(headline)}\n", loc="left", fontsize=11, fontweight="bold")
     ax.annotate(
         plain(small), (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9, color="#555555"
@@ -52,9 +56,9 @@ def plain(text: str) -> str:
 
 
 def label(df: pd.DataFrame, column: str) -> str:
-    """Return "column (unit)", without a unit that is 1 or not known."""
-    unit = str(described(df).get(column, {}).get("unit", ""))
-    return plain(column if unit in ("", "1") else f"{column} ({unit})")
+    """Return "column (unit)", without a unit that is 1, not known or the column's own name."""
+    unit = str(declared(df).get(column, {}).get("unit", ""))
+    return plain(column if unit in ("", "1", column) else f"{column} ({unit})")
 
 
 def finite_rows(df: pd.DataFrame, columns: Mapping[str, str]) -> tuple[NDArray[np.bool_], dict[str, int]]:

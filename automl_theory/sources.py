@@ -130,6 +130,9 @@ def labelled_images(
 
     `classes` fixes their number (0: as many as occur, renumbered); `standardise` None means integers yes, floats no.
     """
+    for what, value in (("x", x), ("y", y)):
+        if getattr(value, "is_meta", False):
+            raise InputError(f"expected {what} with values, got a tensor on the device meta; give real data")
     if hasattr(x, "detach"):
         x = (x.float() if x.is_floating_point() else x).detach().cpu().numpy()
     images, labels = _array("x", x), class_numbers(y)

@@ -59,6 +59,14 @@ class Scalar(nn.Module):
     def forward(self, x):
         return (self.weight * x).sum()
 
+class Leaving(nn.Module):
+    def forward(self, x):
+        sys.exit(7)
+
+def without_values():
+    with torch.device("meta"):
+        return nn.Linear(192, 3)
+
 number = 3
 """
 
@@ -83,6 +91,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "text.db").write_text("these are notes\n" * 100)
     (home / "folder.db").mkdir()
     (home / "empty.db").touch()
+    shutil.copy(home / "kept.db", home / "kept.csv")
     for name, statement in (("foreign.db", "CREATE TABLE mine(x)"), ("newer.db", f"PRAGMA user_version={SCHEMA + 1}")):
         if name == "newer.db":
             shutil.copy(home / "kept.db", home / name)
@@ -184,6 +193,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     "no input channels": ([*SCORE, "--in-channels", "0"], "give a whole number of at least 1"),
     "no channels": ([*SCORE, "--channels", "0"], "must be an integer of at least 1"),
     "no cells": ([*SCORE, "--cells-per-stage", "0"], "must be an integer of at least 1"),
+    "channels beyond any memory": ([*SCORE, "--channels", "1000000000"], "channels must be at most"),
+    "cells beyond any memory": ([*SCORE, "--cells", "100000000000"], "cells_per_stage must be at most"),
     "unknown preset": ([*SCORE, "--preset", "reducd"], "Did you mean 'reduced'?"),
     "unknown bn": ([*SCORE, "--bn", "frosen"], "Did you mean 'frozen'?"),
     "unknown output": ([*SCORE, "--output", "full"], "is not one of sum, trace"),
@@ -212,6 +223,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     # How it runs.
     "workers below 0": ([*SCORE, "--workers", "-1"], "give 0 (this process) or a positive number"),
     "no threads": ([*SCORE, "--threads", "0"], "1 or more"),
+    "threads beyond any machine": ([*SCORE, "--threads", "1000000000"], "1 or more (to 1024)"),
     "shard of words": ([*SCORE, "--shard", "first"], "must look like 2/4"),
     "shard beyond the last": ([*SCORE, "--shard", "3/2"], "must have 1 ≤ i ≤ n"),
     "shard of nothing": ([*SCORE, "--shard", "3/3"], "use at most 2 shards"),
@@ -237,6 +249,15 @@ CASES: dict[str, tuple[list[str], str]] = {
     # What comes out.
     "export to a spreadsheet": ([*SCORE, "--export", "{home}/t.xlsx"], "name a file ending in .parquet or .csv"),
     "export to nowhere": ([*SCORE, "--export", "{home}/x.png/t.csv"], "choose another folder"),
+    "export onto the store": (
+        [*SCORE, "--store", "{home}/s.csv", "--export", "{home}/s.csv"], "is the store; name another file",
+    ),
+    "export onto the accuracies": (
+        [*SCORE, "--accuracy", "{home}/others.csv", "--export", "{home}/others.csv"], "is the table of --accuracy",
+    ),
+    "export of a store onto itself": (
+        ["export", "{home}/kept.csv", "{home}/kept.csv", "--force"], "is the store; name another file",
+    ),
     "export to a folder": (["export", "{home}/kept.db", "{home}/no_images"], "name a file ending in"),
     "unknown accuracy": ([*SCORE, "--accuracy", "digts"], "Did you mean 'digits'?"),
     "no such accuracy": (["rank", "{home}/scores.csv", "--accuracy", "{home}/absent.csv"], "check the path"),
@@ -312,6 +333,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     "factory of nothing": ([*MODULE, "user_networks:nothing"], "name a function that returns an nn.Module"),
     "network of another shape": ([*MODULE, "user_networks:other_shape"], SHAPE),
     "network of one number": ([*MODULE, "user_networks:Scalar"], SHAPE),
+    "network that leaves": ([*MODULE, "user_networks:Leaving"], "SystemExit: 7"),
+    "network without values": ([*MODULE, "user_networks:without_values"], "return a network with weights that can"),
     "network with a store": ([*MODULE, "user_networks:make_net", "--store", "s.db"], "leave it out with --module"),
     "network with cells": ([*MODULE, "user_networks:make_net", "--cells", "3"], "--cells-per-stage is for a run over"),
     # The command line itself.
@@ -406,6 +429,18 @@ def test_what_was_computed_survives_every_refusal_and_the_run_goes_on(
     assert run([*SCORE, "--sample", "3", "--store", str(store)]) == 0
     assert "3/3 in" in (said := capsys.readouterr().err)
     assert "2 of them before" in said
+
+
+def test_a_run_in_which_everything_fails_says_so_and_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--proxies", "linear_regions_thin", "--sample", "2", "--store", str(tmp_path / "s.db"), *TINY[:4]]
+    table = tmp_path / "t.csv"
+    assert run(["score", "mlp_dag", *arguments, "--workers", "0", "--export", str(table)]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "nothing could be scored: all 2 architectures failed" in told[-1]
+    assert "failed: 2" in "".join(told[:-1])
+    assert table.exists()
 
 
 def test_accuracies_that_do_not_fit_come_after_the_table_is_safe(

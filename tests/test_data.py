@@ -218,6 +218,10 @@ GOOD_X, GOOD_Y = RNG.normal(size=(6, 4, 4)), np.arange(6) % 2
         ({"spec": "gausian"}, "Did you mean 'gaussian'"),
         ({"spec": "no/such/place"}, "does not exist"),
         ({"spec": "nothing.npz"}, "does not exist"),
+        (
+            {"spec": (torch.empty(6, 8, 8, device="meta"), GOOD_Y)},
+            "x with values, .* on the device meta; give real data",
+        ),
         ({"spec": 3}, "expected a data name"),
         ({"spec": (GOOD_X,)}, "expected a pair"),
         ({"spec": (GOOD_X[:, 0], GOOD_Y)}, "expected x as numbers"),

@@ -13,6 +13,7 @@ from automl_theory.cli.tables import join_trained, load_trained, show_ranking, w
 from automl_theory.errors import InputError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -137,9 +138,10 @@ def score(
     if (space is None) == (module is None):
         raise InputError(f"name a space or a --module, not {'neither' if space is None else 'both'}; see: list spaces")
     if export is not None:
-        from automl_theory.scoring.files import SUFFIXES, check_writable
+        from automl_theory.scoring.files import SUFFIXES, check_apart, check_writable
 
         check_writable(export, SUFFIXES)
+        check_apart(export, {"the store": store, "the table of --accuracy": accuracy})
     if module is not None:
         _refuse_others(context)
         _score_module(
@@ -245,6 +247,16 @@ def _score_space(
         show_ranking(join_trained(table, trained), target)
     else:
         print_best(table)
+    if _all_failed(table):
+        raise InputError(
+            f"nothing could be scored: all {len(table)} architectures failed, for the reasons told above; change the "
+            "settings, or give --retry-failed where the reason was passing"
+        )
+
+
+def _all_failed(table: pd.DataFrame) -> bool:
+    measured = [name for name in table.attrs["proxies"] if f"{name}_std" in table]
+    return bool(measured) and bool((table[[f"{name}_status" for name in measured]] == "failed").all(axis=None))
 
 
 def _print_incidents(path: Path, scored: set[str], console: Console) -> None:

@@ -17,8 +17,9 @@ def export(
     force: Force = False,
 ) -> None:
     """Write the table of a store, finished or not."""
-    from automl_theory.scoring.files import SUFFIXES, check_free, check_writable, write_table
+    from automl_theory.scoring.files import SUFFIXES, check_apart, check_free, check_writable, write_table
 
+    check_apart(output, {"the store": store})
     check_free(check_writable(output, SUFFIXES), force)
     table = read_scores(store)
     print(f"table: {write_table(table, output)} ({len(table)} architectures)")
@@ -32,7 +33,7 @@ def merge(
     ] = False,
 ) -> None:
     """Unite the stores of a run's shards (score --shard 1/2, score --shard 2/2) in one."""
-    from automl_theory.scoring.store import merge as merge_stores
+    from automl_theory.scoring.merging import merge as merge_stores
 
     count = merge_stores(target, sources, allow_mismatch=allow_mismatch)
     print(f"store: {target} ({count} scores)")

@@ -15,6 +15,12 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InputError(f"{name}={value!r} is not one of {', '.join(choices)}.{suggest(str(value), choices)}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise InputError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name}={value!r}: give True or False")
+
+
 def check_module(net: object) -> None:
     """Raise InputError unless `net` is an nn.Module with weights, whose torch functions a pass can watch."""
     if not isinstance(net, nn.Module):

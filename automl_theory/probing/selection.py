@@ -23,7 +23,7 @@ def select_parameters(net: nn.Module, biases: bool, keep: ParameterFilter = None
         keep: a predicate on the parameter name, or a regular expression searched in it ("cell", r"^stem\\."); None
             keeps all.
 
-    Raises InputError for a regular expression that is none.
+    Raises InputError for a regular expression that is none, or a `keep` that is neither text nor a function.
     """
     if isinstance(keep, str):
         try:
@@ -31,6 +31,8 @@ def select_parameters(net: nn.Module, biases: bool, keep: ParameterFilter = None
         except re.error as error:
             raise InputError(f"parameters={keep!r} is no regular expression: {error}") from None
         predicate: Callable[[str], bool] = lambda name: pattern.search(name) is not None  # noqa: E731
+    elif keep is not None and not callable(keep):
+        raise InputError(f"parameters={keep!r}: give a regular expression, or a function of a parameter's name")
     else:
         predicate = keep or (lambda name: True)
     named = ((n, p) for n, p in net.named_parameters() if p.requires_grad and p.is_floating_point() and p.numel())

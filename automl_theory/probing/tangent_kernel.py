@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from automl_theory.errors import InputError
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
-from automl_theory.probing.call import call, channels_last, check_choice, check_input, check_module
+from automl_theory.probing.call import call, channels_last, check_choice, check_flag, check_input, check_module
 from automl_theory.probing.exact import Mixing, coupled_kernel, independent_kernel, observe
 from automl_theory.probing.instrument import Instrument
 from automl_theory.probing.layer_gradients import LayerGradients, Unsupported
@@ -102,6 +102,7 @@ def measured_kernel(
     """
     check_choice("bn", bn, BN_MODES)
     check_choice("output", output, OUTPUTS)
+    check_flag("biases", biases)
     check_choice("method", method, METHODS)
     if bn == "batch" and method in ("layers", "functional"):
         raise InputError(f"method={method!r} does not apply to bn='batch', which couples samples; use method='auto'")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl_theory.errors import InputError, reason
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.probing.precision import full_precision
 
@@ -38,7 +39,7 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     cuda = torch.cuda.is_initialized()
     cuda_rng = torch.cuda.get_rng_state_all() if cuda else []
     try:
-        net.eval()
+        _evaluate(net)
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
@@ -68,6 +69,16 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
         random.setstate(states[2])
         if cuda_rng:
             torch.cuda.set_rng_state_all(cuda_rng)
+
+
+def _evaluate(net: nn.Module) -> None:
+    try:
+        net.eval()
+    except NotImplementedError as error:
+        raise InputError(
+            f"the network cannot be put into evaluation mode ({reason(error)}), as one from torch.export; "
+            "pass the module it was made from"
+        ) from error
 
 
 def _held(modules: list[tuple[nn.Module, dict[str, Any], list[dict[str, Any]]]], registry: int) -> list[torch.Tensor]:

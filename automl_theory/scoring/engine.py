@@ -83,6 +83,10 @@ def score_space(
     """
     if measurement is not None and settings:
         raise InputError(f"a measurement and {', '.join(settings)} were given; put everything in the measurement")
+    if measurement is not None and not isinstance(measurement, Measurement):
+        raise InputError(
+            f"measurement must be a Measurement, got {type(measurement).__name__}; give its fields by name"
+        )
     where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
     measured = measurement or _measurement({"init": plan.own_init(where), **settings})
     chosen = get_proxies(proxies)

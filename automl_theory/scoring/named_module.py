@@ -67,7 +67,7 @@ def score_named_module(
     check_device(measured.device)
     dtype = getattr(torch, measured.dtype)
     batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
-    net = load_factory(name).to(device=measured.device, dtype=dtype)
+    net = _moved(name, load_factory(name), measured.device, dtype)
     x, y = batch.x.to(measured.device, dtype), batch.y.to(measured.device)
     runs = [_score(name, net, x, y, [proxy.name for proxy in chosen], seed, measured) for seed in weights]
     row = _row(name, runs, chosen, weights)
@@ -78,6 +78,15 @@ def score_named_module(
     return row, reasons
 
 
+def _moved(name: str, net: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
+    try:
+        return net.to(device=device, dtype=dtype)
+    except Exception as error:
+        raise InputError(
+            f"{name} cannot be made {dtype} on {device}: {_one_line(error)}; return a network with weights that can"
+        ) from None
+
+
 def _score(
     name: str, net: nn.Module, x: torch.Tensor, y: torch.Tensor, proxies: list[str], seed: int | None, m: Measurement
 ) -> Scores:
@@ -85,7 +94,7 @@ def _score(
         return score(net, x, y, proxies, seed=seed, init=m.init, bn=m.bn, output=m.output, biases=m.biases)  # type: ignore[arg-type]
     except AutoMLTheoryError as error:
         reason = " ".join(str(error).split())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = _one_line(error)
     raise InputError(
         f"{name} cannot be scored on images of shape {tuple(x.shape[1:])}: {reason} "

@@ -23,6 +23,7 @@ from automl_theory.scoring.single import KERNEL_OUTPUTS
 from automl_theory.spaces import Space
 
 MAX_SEEDS = 1_000_000
+MAX_THREADS = 1024
 DTYPES = ("float32", "float64")
 # What a worker was seen to take on the canonical NAS-Bench-201 network, rounded up: torch itself, and each image.
 BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
@@ -60,6 +61,7 @@ class Measurement:
                 why = ": proxies compare samples" if name == "n" else ""
                 raise InputError(f"{name}={value!r}{why}; give a whole number of at least {least}")
             object.__setattr__(self, name, int(value))
+        object.__setattr__(self, "device", str(self.device))
         if not isinstance(self.biases, bool):
             raise InputError(f"biases={self.biases!r}: give True or False")
         if not isinstance(self.network, Mapping):
@@ -138,9 +140,9 @@ def check_device(device: str) -> None:
 
 
 def check_threads(threads: int) -> int:
-    """`threads` if it is a whole number of at least 1; else InputError."""
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads={threads!r}: give the torch threads of each worker, 1 or more")
+    """`threads` if it is a whole number from 1 to 1,024; else InputError."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"threads={threads!r}: give the torch threads of each worker, 1 or more (to {MAX_THREADS})")
     return threads
 
 
@@ -198,9 +200,10 @@ def choose_architectures(
             raise InputError(f"architectures must be a list of strings, got {got}; put it in a list")
         if sample is not None:
             raise InputError("architectures and a sample of them were asked for; give one of the two")
-        chosen = list(dict.fromkeys(architectures))
-        for arch in chosen:
+        given = list(architectures)
+        for arch in given:
             space.parse(arch)
+        chosen = list(dict.fromkeys(given))
         if not chosen:
             raise InputError(
                 "no architectures were given; give at least one, or leave the list out for the whole space"

@@ -6,7 +6,7 @@ from os import PathLike
 
 import pandas as pd
 
-from automl_theory.errors import InputError
+from automl_theory.errors import InputError, StoreError
 from automl_theory.proxies import REGISTRY, Proxy, get_proxy
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
@@ -25,6 +25,13 @@ def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space | Non
     if rows.empty:
         raise InputError(f"the store {path} holds no scores yet; run: automl-theory score ... --store {path}")
     settings = rows.attrs["settings"]
+    needed: dict[str, type] = {"space": str, "network": dict, "resolution": int}
+    for key, kind in needed.items():
+        if not isinstance(settings.get(key), kind):
+            raise StoreError(
+                f"expected the setting {key!r} of {path} of type {kind.__name__}, but it is {settings.get(key)!r}; "
+                "restore a copy, or score it again"
+            )
     where = space(settings["space"]) if settings["space"] in list_spaces() else None
     keys = sorted(rows["proxy"].unique())
     known = {key: proxy for key in keys if (proxy := _proxy(key)) is not None}

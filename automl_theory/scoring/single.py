@@ -13,7 +13,7 @@ from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_l
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.networks.initialise import initialise
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
-from automl_theory.probing.call import check_choice, check_input, check_module
+from automl_theory.probing.call import check_choice, check_flag, check_input, check_module
 from automl_theory.probing.signals import Signals
 from automl_theory.proxies import Proxy, Undefined, get_proxies
 from automl_theory.proxies.base import NAN
@@ -142,6 +142,9 @@ def score(
     chosen = get_proxies(proxies)
     check_choice("bn", bn, BN_MODES)
     check_choice("output", output, KERNEL_OUTPUTS)
+    check_flag("biases", biases)
+    if graph is not None and not isinstance(graph, CellGraph):
+        raise InputError(f"graph must be a CellGraph or None, got {type(graph).__name__}; give space.graph(arch)")
     check_module(net)
     check_batch(x, y)
     if y is not None:

@@ -15,6 +15,12 @@ APPLICATION_ID = 0x61746C73
 MAGIC = b"SQLite format 3\0"
 SCHEMA = 1
 BUSY_SECONDS = 60.0
+COLUMNS = {
+    "meta": "kind key value",
+    "environment_change": "opened_at key old new",
+    "score": "arch seed proxy value status",
+    "run": "arch seed seconds detail finished_at",
+}
 
 
 def is_database(path: Path) -> bool:
@@ -33,6 +39,8 @@ def check_header(path: Path) -> bool:
     """
     if path.is_dir():
         raise StoreError(f"expected a file for the score store, but {path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"expected a file for the score store, but {path} is a device or a pipe; name another file")
     if not path.parent.is_dir():
         raise StoreError(f"expected an existing folder for the store, but {path.parent} is none; create it first")
     try:
@@ -54,6 +62,17 @@ def check_header(path: Path) -> bool:
     if version > SCHEMA:
         raise StoreError(f"expected a store of schema {SCHEMA}, but {path} has schema {version}; upgrade automl_theory")
     return True
+
+
+def check_tables(path: Path, db: sqlite3.Connection) -> None:
+    """Raise `StoreError` unless the tables have the columns that this version writes."""
+    for table, columns in COLUMNS.items():
+        found = " ".join(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
+        if found != columns:
+            raise StoreError(
+                f"expected the columns {columns} in table {table} of the score store {path}, but it has "
+                f"{found or 'none'}: something else changed the file; restore a copy or use another --store"
+            )
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,9 +18,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from automl_theory.errors import InputError, StoreError
-from automl_theory.scoring.sqlite_file import APPLICATION_ID, BUSY_SECONDS, SCHEMA, check_header, naming, patiently
-from automl_theory.scoring.statements import ANY_GOOD, CHANGE, MERGED_RUN, RUN, TABLES, UPSERT
+from automl_theory.errors import STATUSES, InputError, StoreError
+from automl_theory.scoring.sqlite_file import (
+    APPLICATION_ID,
+    BUSY_SECONDS,
+    SCHEMA,
+    check_header,
+    check_tables,
+    naming,
+    patiently,
+)
+from automl_theory.scoring.statements import ANY_GOOD, RUN, TABLES, UPSERT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +66,11 @@ class ScoreStore:
         try:
             with store._transaction("open"):
                 if store._meta("settings") is None:
+                    if store._db.execute("SELECT 1 FROM score LIMIT 1").fetchone():
+                        raise StoreError(
+                            f"expected {path} to say what its scores measure, but it does not: something else changed "
+                            "the file; restore a copy or use another --store"
+                        )
                     rows = [(kind, key, value) for kind, part in wanted.items() for key, value in part.items()]
                     store._db.executemany("INSERT INTO meta VALUES (?, ?, ?)", [*rows, ("created", "at", _now())])
                 else:
@@ -93,6 +105,8 @@ class ScoreStore:
             if create:
                 store._create()
             with naming(path, "open"):
+                if create or filled:
+                    check_tables(path, db)
                 mode = patiently(db, "PRAGMA journal_mode=WAL")
                 if mode != "wal":
                     raise StoreError(
@@ -137,12 +151,20 @@ class ScoreStore:
     @property
     def settings(self) -> dict[str, Any]:
         """What this store measures, as given when it was made (JSON values)."""
-        return {key: json.loads(value) for key, value in (self._meta("settings") or {}).items()}
+        return self._values("settings")
 
     @property
     def environment(self) -> dict[str, Any]:
         """Where it was made: versions, processor, threads, device."""
-        return {key: json.loads(value) for key, value in (self._meta("environment") or {}).items()}
+        return self._values("environment")
+
+    def _values(self, kind: str) -> dict[str, Any]:
+        try:
+            return {key: json.loads(value) for key, value in (self._meta(kind) or {}).items()}
+        except ValueError as error:
+            raise StoreError(
+                f"expected the {kind} of {self.path} as JSON, but: {error}; restore a copy or use another --store"
+            ) from error
 
     def done(self, proxies: Iterable[str]) -> set[tuple[str, int]]:
         """Return the (arch, seed) pairs that have a row, failed or not, for each of `proxies`."""
@@ -227,6 +249,11 @@ class ScoreStore:
         columns = ["arch", "seed", "proxy", "value", "status"]
         frame = pd.DataFrame(self._rows("SELECT * FROM score ORDER BY arch, seed, proxy"), columns=columns)
         frame = frame.astype({"seed": "int64", "value": "float64"})
+        if unknown := sorted(set(frame["status"]) - set(STATUSES)):
+            raise StoreError(
+                f"expected statuses of {', '.join(STATUSES)} in {self.path}, but it holds {unknown[0]!r}; "
+                "upgrade automl_theory, restore a copy or use another --store"
+            )
         changes = self._rows("SELECT * FROM environment_change ORDER BY rowid")
         frame.attrs = {
             "settings": self.settings,
@@ -270,40 +297,6 @@ class ScoreStore:
         self.close()
 
 
-def merge(target: str | PathLike[str], sources: Sequence[str | PathLike[str]], *, allow_mismatch: bool = False) -> int:
-    """Unite shards of one run in `target` (made if missing); returns how many scores it then has.
-
-    All must have equal settings, and equal environments unless `allow_mismatch`. A failed row yields to a good one; two
-    good rows of one key with different values raise `StoreError` naming the first such key, and good scores of two
-    networks of one name `OtherNetwork`. Each source goes in whole or not at all.
-    """
-    if not sources:
-        raise InputError("expected at least one store to merge, got none; name the shards")
-    for source in sources:
-        with ScoreStore.existing(source) as shard:
-            settings, environment = shard.settings, shard.environment
-            scores = shard._rows("SELECT * FROM score ORDER BY arch, seed, proxy")
-            networks = shard._meta("network") or {}
-            runs, changes = shard._rows("SELECT * FROM run"), shard._rows("SELECT * FROM environment_change")
-        with ScoreStore.open(target, settings, environment, allow_mismatch=allow_mismatch) as store:
-            have = {row[:3]: row[3:] for row in store._rows("SELECT * FROM score WHERE status <> 'failed'")}
-            for *key, value, status in scores:
-                old = have.get(tuple(key))
-                if old and status != "failed" and (_bits(old[0]), old[1]) != (_bits(value), status):
-                    raise StoreError(
-                        f"expected equal scores in {source} and {target}, but {key[2]} of {key[0]} (seed {key[1]}) is "
-                        f"{value!r} ({status}) and {old[0]!r} ({old[1]}); keep the stores apart and score it again"
-                    )
-            with store._transaction("write"):
-                for arch in sorted(networks.keys() & {arch for arch, _, _, _, status in scores if status != "failed"}):
-                    store._expect(arch, networks[arch])
-                store._db.executemany(UPSERT, scores)
-                store._db.executemany(MERGED_RUN, runs)
-                store._db.executemany(CHANGE, [row + row for row in changes])
-    with ScoreStore.existing(target) as store:
-        return int(store._rows("SELECT count(*) FROM score")[0][0])
-
-
 def _json(values: Mapping[str, Any]) -> dict[str, str]:
     try:
         return {str(key): json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
@@ -311,10 +304,6 @@ def _json(values: Mapping[str, Any]) -> dict[str, str]:
         raise InputError(
             f"expected settings of JSON values, but {error}; give numbers, text, lists or mappings"
         ) from error
-
-
-def _bits(value: float | None) -> bytes:
-    return b"" if value is None else struct.pack("<d", value)
 
 
 def _now() -> str:

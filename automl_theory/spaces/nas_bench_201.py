@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from automl_theory.networks.cell import CellNetwork, ThinNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+LARGEST = {"channels": 2**14, "cells_per_stage": 2**10}
 
 
 class NasBench201:
@@ -154,7 +155,8 @@ class NasBench201:
         trainable_layers  convolutions and linear layers
         relu_units        numbers that leave a ReLU for one image
 
-        Errors: InputError for a setting below 1, or a resolution that is no multiple of 4.
+        Errors: InputError for a setting below 1, channels or cells beyond `LARGEST` (no memory holds the network), or a
+        resolution that is no multiple of 4.
         """
         operations = self.parse(arch)
         settings = {
@@ -167,6 +169,8 @@ class NasBench201:
         for setting, value in settings.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give {setting}=1 or more")
+            if value > LARGEST.get(setting, value):
+                raise InputError(f"{setting} must be at most {LARGEST[setting]}, got {value}; give fewer")
         if resolution % 4:
             raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}; give 32")
         conv3, conv1 = operations.count("nor_conv_3x3"), operations.count("nor_conv_1x1")

@@ -190,6 +190,10 @@ class Broken(nn.Module):
 X = torch.randn(4, 6)
 
 
+def exported() -> nn.Module:
+    return torch.export.export(nn.Linear(6, 3), (X,)).module()
+
+
 def traced() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -202,10 +206,13 @@ def traced() -> nn.Module:
         ({"bn": "frozn"}, "bn='frozn' is not one of batch, frozen, running. Did you mean 'frozen'"),
         ({"output": "all"}, "output='all' is not one of sum, trace, full"),
         ({"method": "fast"}, "method='fast' is not one of auto, layers, functional, coupled"),
+        ({"biases": 1}, "biases=1: give True or False"),
+        ({"parameters": 3}, "parameters=3: give a regular expression, or a function of a parameter's name"),
         ({"parameters": "("}, r"parameters='\(' is no regular expression"),
         ({"net": lambda x: x}, "the network must be a torch.nn.Module, got function"),
         ({"net": nn.LazyLinear(3)}, "lazy layers without weights yet; run one forward pass first"),
         ({"net": traced()}, "scripted .*pass the module it was made from"),
+        ({"net": exported()}, "cannot be put into evaluation mode .*pass the module it was made from"),
         ({"net": Broken(KeyError("gone"))}, r"module fails on an input of shape \(4, 6\): 'gone'; check x"),
         ({"net": Broken(AssertionError())}, "module fails on an input of shape .*: AssertionError; check x"),
         ({"net": Broken(lambda out: (out, out))}, "must return a tensor with one row a sample, got tuple; wrap it"),

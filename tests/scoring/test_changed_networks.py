@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 import automl_theory as at
 from automl_theory.errors import StoreError
+from automl_theory.scoring.merging import merge
 from automl_theory.scoring.rebuild import failures
-from automl_theory.scoring.store import OtherNetwork, ScoreStore, merge
+from automl_theory.scoring.store import OtherNetwork, ScoreStore
 
 NAMES = ["naswot", "ntk_trace", "parameters"]
 SMALL: dict[str, Any] = {"n": 8, "resolution": 4, "progress": False}

@@ -83,7 +83,8 @@ def test_architectures() -> None:
     [
         ("abc", None, "put it in a list"), ([], None, "give at least one"), (["z"], None, "no network is called 'z'"),
         (["a"], 2, "one of the two"), (None, 0, "give 1 to 7"), (None, -1, "give 1 to 7"), (None, 8, "give 1 to 7"),
-        (None, 1.5, "give 1 to 7"), (None, True, "give 1 to 7"),
+        ([["a"]], None, "no network is called"), (None, 1.5, "give 1 to 7"),
+        (None, True, "give 1 to 7"),
     ],
 )  # fmt: skip
 def test_bad_architectures(architectures: Any, sample: Any, text: str) -> None:
@@ -103,7 +104,7 @@ def test_workers() -> None:
     for workers in (-1, 1.5, True, "2"):
         with pytest.raises(InputError, match="give 0"):
             choose_workers(workers, "cpu")  # type: ignore[arg-type]
-    for threads in (0, -1, 1.5, True):
+    for threads in (0, -1, 1.5, True, 10**9):
         with pytest.raises(InputError, match="1 or more"):
             check_threads(threads)  # type: ignore[arg-type]
 
@@ -122,6 +123,10 @@ def test_workers() -> None:
 def test_bad_measurements(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
         Measurement(**settings)
+
+
+def test_a_device_of_torch_is_taken_by_its_name() -> None:
+    assert Measurement(device=torch.device("cpu")) == Measurement(device="cpu")  # type: ignore[arg-type]
 
 
 def test_numbers_of_numpy_are_taken_as_whole_numbers() -> None:

@@ -88,3 +88,18 @@ def test_stores_without_a_table(tmp_path: Path) -> None:
     ScoreStore.open(tmp_path / "new.db", settings, environment(1, "cpu")).close()
     with pytest.raises(InputError, match="holds no scores yet; run: automl-theory score"):
         table_of_store(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("space", None), ("network", None), ("network", "[1]"), ("resolution", '"a"'), ("space", "3")],
+)
+def test_settings_that_no_run_wrote(tmp_path: Path, key: str, value: str | None) -> None:
+    path = tmp_path / "s.db"
+    at.score_space("nas_bench_201", ["ntk_rank"], sample=1, store=path, **TINY)
+    if value is None:
+        change(path, f"DELETE FROM meta WHERE key = '{key}'")
+    else:
+        change(path, f"UPDATE meta SET value = '{value}' WHERE key = '{key}'")
+    with pytest.raises(StoreError, match=f"setting '{key}' of .* restore a copy, or score it again"):
+        table_of_store(path)

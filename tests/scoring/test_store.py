@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from automl_theory.errors import InputError, StoreError
+from automl_theory.scoring.merging import merge
 from automl_theory.scoring.sqlite_file import SCHEMA
-from automl_theory.scoring.store import ScoreStore, merge
+from automl_theory.scoring.store import ScoreStore
 
 SETTINGS: dict[str, Any] = {"space": "nas_bench_201", "n": 64, "seeds": [0, 1], "scale": 0.1}
 ENVIRONMENT = {"torch": "2.13.0", "threads": "1"}
@@ -315,3 +316,40 @@ def test_the_store_imports_neither_torch_nor_pandas() -> None:
     process = python(code)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("ALTER TABLE score ADD COLUMN extra", "columns arch seed proxy value status in table score .* extra"),
+        ("DROP TABLE run", "in table run of the score store .* has none: .*restore a copy or use another --store"),
+        ("UPDATE score SET status = 'fine'", "but it holds 'fine'; upgrade automl_theory"),
+        ("UPDATE meta SET value = '{' WHERE kind = 'settings'", "settings of .* as JSON, but: .*restore a copy"),
+        ("UPDATE meta SET value = '' WHERE kind = 'environment'", "environment of .* as JSON, but: .*restore a copy"),
+    ],
+)
+def test_contents_that_no_run_wrote(tmp_path: Path, statement: str, text: str) -> None:
+    with make(tmp_path / "s.db") as store:
+        store.write("x", 0, {"p": (1.0, "ok")}, 1)
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.execute(statement)
+    db.close()
+    with pytest.raises(StoreError, match=text), ScoreStore.existing(tmp_path / "s.db") as store:
+        store.read()
+
+
+def test_scores_of_unknown_settings_are_not_gone_on_with(tmp_path: Path) -> None:
+    with make(tmp_path / "s.db") as store:
+        store.write("x", 0, {"p": (1.0, "ok")}, 1)
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.execute("DELETE FROM meta")
+    db.close()
+    with pytest.raises(StoreError, match=r"to say what its scores measure, .*; restore a copy or use another --store"):
+        make(tmp_path / "s.db")
+
+
+def test_a_pipe_is_no_store(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.db")
+    for place in (tmp_path / "pipe.db", Path("/dev/null")):
+        with pytest.raises(StoreError, match="is a device or a pipe; name another file"):
+            make(place)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from automl_theory.errors import InputError
 from automl_theory.spaces import Space
 from automl_theory.spaces import space as make_space
-from automl_theory.spaces.nas_bench_201 import OPERATIONS
+from automl_theory.spaces.nas_bench_201 import LARGEST, OPERATIONS
 from automl_theory.spaces.nas_bench_201_classes import classes, live_part, node_expressions
 
 SPACE = make_space("nas_bench_201")
@@ -304,6 +304,9 @@ def test_bad_sizes():
             SPACE.size_metrics(GOOD, **{name: 0})
     with pytest.raises(InputError, match="multiple of 4"):
         SPACE.size_metrics(GOOD, resolution=30)
+    for name, most in LARGEST.items():
+        with pytest.raises(InputError, match=f"{name} must be at most {most}, got 100000000000; give fewer"):
+            SPACE.size_metrics(GOOD, **{name: 10**11})
 
 
 def test_all_parameters_and_operations(shared):

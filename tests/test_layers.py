@@ -20,16 +20,17 @@ FLOORS = [
     {"linalg", "safe_pickle", "progress", "graphs", "networks", "training"},
     {"sources", "spaces", "probing", "infinite_width"},
     {"data"},
-    {"proxies"},
+    {"proxies", "pruning"},
     {"scoring"},
     {"accuracy", "analysis"},
     {"report"},
+    {"studies"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEVER_TORCH = ("accuracy", "analysis", "graphs", "infinite_width", "progress", "report", "terminal")
-TORCH_AND_PANDAS = ("scoring", "cli")
+TORCH_AND_PANDAS = ("scoring", "studies", "cli")
 
 FILES = sorted(HOME.rglob("*.py"))
 
@@ -115,7 +116,7 @@ def test_whoever_opens_a_table_does_not_wait_for_torch(wanted: str) -> None:
         assert "torch" not in reached(module), module
 
 
-def test_torch_meets_pandas_only_in_scoring() -> None:
+def test_torch_meets_pandas_only_in_scoring_and_studies() -> None:
     for wanted in ROOMS:
         direct = {name for module in MODULES if room(module) == wanted for name in imports(module)}
         if wanted not in TORCH_AND_PANDAS:

@@ -1,59 +1,26 @@
-"""Train one small network plainly, so that what a proxy foretells can be checked on this machine in seconds.
+"""Train one small network plainly.
 
-SGD with Nesterov momentum, weight decay on every parameter and a cosine schedule, as NAS-Bench-201 trained (Dong &
-Yang, ICLR 2020), on the mean cross-entropy of each batch, without augmentation. Step t = 0..T-1 has the learning rate
-
-    lr(t) = learning_rate / 2 · (1 + cos(π t / T)),      T = epochs · ceil(n / batch_size).
-
-Any `nn.Module` that maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a perceptron.
+The default recipe is that of NAS-Bench-201 (Dong & Yang, ICLR 2020): SGD with Nesterov momentum, weight decay on every
+parameter and a cosine schedule, on the mean cross-entropy of each batch; without augmentation. Any `nn.Module` that
+maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a perceptron.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from automl_theory.errors import InputError
+from automl_theory.training.curves import epochs_to
+from automl_theory.training.data import Data, check_data, check_labels, check_seed
+from automl_theory.training.recipe import Recipe, orders
 
 EVALUATION_BATCH = 512
-
-Data = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. The defaults but `epochs` and `batch_size` are those of NAS-Bench-201 (200 epochs of 256).
-
-    epochs         passes over the training set, at least 0 (0: the network is only evaluated)
-    batch_size     samples a step at most, at least 1. An epoch of n samples has ceil(n / batch_size) steps whose sizes
-                   differ by at most one, so that no small rest is left for batch normalisation
-    learning_rate  at the first step; the cosine takes it towards 0
-    momentum       in [0, 1); Nesterov's form unless it is 0
-    weight_decay   λ of the term λ/2 |θ|² on all parameters, those of batch normalisation too
-
-    Errors: InputError for a value outside these ranges.
-    """
-
-    epochs: int = 30
-    batch_size: int = 50
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("batch_size", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give one")
-        for name, below in (("learning_rate", math.inf), ("momentum", 1.0), ("weight_decay", math.inf)):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < below:
-                raise InputError(f"expected {name} in [0, {below}), got {value!r}; give a number there")
 
 
 @dataclass(frozen=True)
@@ -100,9 +67,8 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
         raise InputError(f"expected an nn.Module to train, got {type(net).__name__}; build the network first")
     recipe = recipe or Recipe()
     for name, data in (("train_data", train_data), ("test_data", test_data)):
-        _check(name, data)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"expected seed to be an integer of at least 0, got {seed!r}; give seed=0 or more")
+        check_data(name, data)
+    check_seed(seed)
     history, finite = _fit(net, *train_data, recipe, seed)
     final = [evaluate(net, data) if finite else (math.nan, math.nan) for data in (train_data, test_data)]
     finite = finite and all(math.isfinite(loss) for loss, _ in final)
@@ -125,7 +91,7 @@ def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
 
     Errors: InputError for data or logits as `train` refuses them.
     """
-    _check("data", data)
+    check_data("data", data)
     x, y = data
     net.eval()
     loss, right = 0.0, 0
@@ -135,18 +101,6 @@ def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
             loss += cross_entropy(logits, labels, reduction="none").double().sum().item()
             right += int((logits.argmax(1) == labels).sum())
     return loss / len(y), 100.0 * right / len(y)
-
-
-def epochs_to(history: Sequence[float], level: float) -> float:
-    """Return when `history`, the value of epochs 1, 2, ..., reaches `level`, in epochs; nan if it never does.
-
-    With e the first epoch whose value a_e is >= level: e - 1 + (level - a_{e-1}) / (a_e - a_{e-1}), the straight line
-    between two epochs, a number in (e - 1, e]; and 1 for e = 1, where there is nothing before to draw it from.
-    """
-    for epoch, value in enumerate(history):
-        if value >= level:
-            return epoch + (level - history[epoch - 1]) / (value - history[epoch - 1]) if epoch else 1.0
-    return math.nan
 
 
 def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tuple[list[float], bool]:
@@ -163,14 +117,12 @@ def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tup
         weight_decay=recipe.weight_decay,
         foreach=True,
     )
-    order = torch.Generator().manual_seed(seed)
-    steps = math.ceil(len(y) / recipe.batch_size)
+    steps = recipe.steps(len(y))
     net.train()
-    for epoch in range(recipe.epochs):
+    for epoch, order in enumerate(islice(orders(seed, len(y)), recipe.epochs)):
         right = 0
-        for number, chosen in enumerate(torch.randperm(len(y), generator=order).tensor_split(steps)):
-            progress = (epoch * steps + number) / (recipe.epochs * steps)
-            optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+        for number, chosen in enumerate(order.tensor_split(steps)):
+            optimiser.param_groups[0]["lr"] = recipe.rate(epoch * steps + number, recipe.epochs * steps)
             labels = y[chosen]
             logits = _logits(net, x[chosen], labels)
             loss = cross_entropy(logits, labels)
@@ -189,21 +141,5 @@ def _logits(net: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"expected logits of shape ({len(x)}, classes), got {shape}; give a network that returns them")
-    if int(labels.max()) >= logits.shape[1]:
-        raise InputError(
-            f"expected labels below {logits.shape[1]}, the number of logits, got {int(labels.max())}; "
-            "give the network an output for each class"
-        )
+    check_labels(labels, logits.shape[1])
     return logits
-
-
-def _check(name: str, data: Data) -> None:
-    if len(data) != 2 or not all(isinstance(part, Tensor) for part in data):
-        raise InputError(f"expected {name} as a pair (x, y) of tensors; convert with torch.as_tensor")
-    x, y = data
-    if len(x) != len(y) or not len(y):
-        raise InputError(f"expected {name} with as many labels as inputs, got {len(x)} and {len(y)}; give one an input")
-    if y.dtype != torch.int64 or y.dim() != 1:
-        raise InputError(f"expected labels of {name} int64 (n,), got {y.dtype} {tuple(y.shape)}; convert with y.long()")
-    if int(y.min()) < 0:
-        raise InputError(f"expected labels of {name} of 0 and more, got {int(y.min())}; number the classes from 0")

@@ -1,0 +1,1 @@
+"""Sparse networks: masks, pruning at initialisation, dynamic sparse training."""

@@ -61,6 +61,18 @@ class Spectrum:
         p = p / p.sum()
         return float(np.exp(-(p * np.log(p)).sum()))
 
+    def cumulative_trace_eigenvalue(self, share: float = 0.9) -> float:
+        """Last eigenvalue, in descending order, before the cumulative trace reaches `share` of the whole.
+
+        λ_k, k = max(1, #{j : λ_1 + … + λ_j < share·Σλ}), λ_1 ≥ λ_2 ≥ …: λ_1 where it alone has the share. What the
+        no-free-lunch paper plots as λ_min. 0 for the zero matrix, NaN when non-finite.
+        """
+        descending = self.eigenvalues[::-1]
+        if self.status in ("non_finite", "disconnected"):
+            return float(descending[0])
+        before = int(np.searchsorted(np.cumsum(descending) / descending.sum(), share))
+        return float(descending[max(before, 1) - 1])
+
     def numerical_rank(self, tol: float) -> int:
         """Number of eigenvalues above max(tol·λ_max, the zero tolerance)."""
         return int((self.eigenvalues > max(tol * self.eigenvalues[-1], self.tolerance)).sum())

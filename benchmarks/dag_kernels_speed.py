@@ -1,9 +1,10 @@
-"""What the closed forms cost: exact kernels and path sums of all 541 live MLP-DAG cells on 128 inputs.
+"""What closed forms and measured networks cost: all 541 live MLP-DAG cells on 128 inputs.
 
     python benchmarks/dag_kernels_speed.py [--n 128] [--rounds 3] [--out benchmarks/results/dag_kernels_speed.json]
 
-One thread. Beside it, one draw of finite networks of the same cells (width 256), the way to the same kernels by Monte
-Carlo, of which hundreds are needed for one percent. Run it on an idle machine.
+One thread. Exact kernels, path sums, bounds, spectra, and the study's tables: all closed forms, and everything measured
+of networks of width 256 under one seed (kernels, spectra, curves). Beside it, one draw of finite NTKs of the same cells
+one network after the other, the way to the same kernels by Monte Carlo. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import automl_theory as at
 from automl_theory.scoring.plan import processor
+from automl_theory.studies.no_free_lunch import measure
 
 SAMPLED = 20
 
@@ -42,7 +44,8 @@ def main() -> None:
     torch.set_num_threads(1)
     space = at.space("mlp_dag")
     live = space.live()
-    x = at.load_batch("digits", options.n, size=8, channels=1).x
+    batch = at.load_batch("digits", options.n, size=8, channels=1)
+    x = batch.x
     form = at.infinite_width
     flat = x.flatten(1).double().numpy()
     k0 = form.stem_kernel(flat * np.sqrt(flat.shape[1]) / np.linalg.norm(flat, axis=1, keepdims=True))
@@ -57,6 +60,10 @@ def main() -> None:
         "path sums": lambda: form.dag_kernels(live, x, rule="paths"),
         "bounds of Theorems 4.4 and 4.6": lambda: (form.nngp_bound(live, k0), form.ntk_bound(live, k0)),
         "spectra of exact kernels": lambda: np.linalg.eigvalsh(form.dag_kernels(live, x).ntk),
+        "the study's table of closed forms": lambda: measure.exact(live, flat, width=256, y=batch.y),
+        "the study's table of networks, width 256, one seed": lambda: measure.measured(
+            live, flat, seeds=(0,), width=256
+        ),
     }
     with threadpool_limits(1):
         times = {name: statistics.median(seconds(way) for _ in range(options.rounds)) for name, way in ways.items()}

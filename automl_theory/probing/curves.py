@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,15 +21,30 @@ def circle(like: Tensor, points: int, seed: int) -> tuple[Tensor, Tensor, Tensor
     `like` (…) is one input, whose shape, dtype and device are taken; N₀ its number of entries (at least 2). u₀, u₁
     are orthonormal, drawn from PCG64(seed). Each returned tensor is (points, …).
     """
-    size = like.numel()
-    basis, _ = np.linalg.qr(np.random.Generator(np.random.PCG64(seed)).standard_normal((size, 2)))
-    t = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
-    radius = np.sqrt(size)
-    x = radius * (basis[:, 0] * np.cos(t) + basis[:, 1] * np.sin(t))
-    v = radius * (basis[:, 1] * np.cos(t) - basis[:, 0] * np.sin(t))
-    return tuple(  # type: ignore[return-value]
-        torch.as_tensor(c.reshape(points, *like.shape), dtype=like.dtype, device=like.device) for c in (x, v, -x)
-    )
+    radius = like.numel() ** 0.5
+    x, v = (radius * part for part in unit_circle(random_basis(like.numel(), seed), equidistant(points)))
+    x, v = (part.reshape(points, *like.shape).to(dtype=like.dtype, device=like.device) for part in (x, v))
+    return x, v, -x
+
+
+def unit_circle(basis: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """x(t) = u₀ cos t + u₁ sin t at given angles (m,), and its velocity: each (m, d). Its acceleration is −x.
+
+    `basis` (d, 2) has u₀, u₁ as its columns; they are taken as they are, so that orthonormal ones give radius 1.
+    """
+    cos, sin = torch.cos(angles)[:, None], torch.sin(angles)[:, None]
+    return basis[:, 0] * cos + basis[:, 1] * sin, basis[:, 1] * cos - basis[:, 0] * sin
+
+
+def random_basis(dimension: int, seed: int) -> Tensor:
+    """Two random orthonormal directions, (dimension, 2) float64, drawn from PCG64(seed); dimension at least 2."""
+    drawn = np.random.Generator(np.random.PCG64(seed)).standard_normal((dimension, 2))
+    return torch.from_numpy(np.linalg.qr(drawn)[0])
+
+
+def equidistant(points: int) -> Tensor:
+    """`points` angles in [0, 2π), float64."""
+    return torch.from_numpy(np.linspace(0, 2 * np.pi, points, endpoint=False))
 
 
 def outputs(function: Function, x: Tensor) -> Tensor:
@@ -37,17 +53,24 @@ def outputs(function: Function, x: Tensor) -> Tensor:
         return torch.cat([function(part) for part in x.split(_CHUNK)]).double()
 
 
-def _directional(function: Function, x: Tensor, v: Tensor) -> Tensor:
-    """Df(x)·v. (Torch's own rules for it are loaded on first use, through a deprecated door.)"""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch loads its rules for forward-mode differentiation on first use, through a deprecated door of its own."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
-        out: Tensor = jvp(function, (x,), (v,))[1]
+        yield
+
+
+def _directional(function: Function, x: Tensor, v: Tensor) -> Tensor:
+    """Df(x)·v."""
+    out: Tensor = jvp(function, (x,), (v,))[1]
     return out
 
 
 def velocity(function: Function, x: Tensor, v: Tensor) -> Tensor:
     """J = Df(x)·v by forward-mode differentiation: (m, k) float64."""
-    parts = [_directional(function, a, b) for a, b in zip(x.split(_CHUNK), v.split(_CHUNK), strict=True)]
+    with _quiet():
+        parts = [_directional(function, a, b) for a, b in zip(x.split(_CHUNK), v.split(_CHUNK), strict=True)]
     return torch.cat(parts).detach().double()
 
 
@@ -57,10 +80,11 @@ def velocity_and_acceleration(function: Function, x: Tensor, v: Tensor, a: Tenso
     def first(point: Tensor, direction: Tensor) -> Tensor:
         return _directional(function, point, direction)
 
-    pairs = [
-        jvp(first, (point, speed), (speed, change))[:2]
-        for point, speed, change in zip(x.split(_CHUNK), v.split(_CHUNK), a.split(_CHUNK), strict=True)
-    ]
+    with _quiet():
+        pairs = [
+            jvp(first, (point, speed), (speed, change))[:2]
+            for point, speed, change in zip(x.split(_CHUNK), v.split(_CHUNK), a.split(_CHUNK), strict=True)
+        ]
     j, dj = zip(*pairs, strict=True)
     return torch.cat(j).detach().double(), torch.cat(dj).detach().double()
 
@@ -70,13 +94,16 @@ def length(j: Tensor) -> float:
     return float(j.norm(dim=1).mean() * 2 * torch.pi)
 
 
+def curvatures(j: Tensor, dj: Tensor) -> Tensor:
+    """κ = |J|⁻³ √(|J|²|J'|² − (J·J')²) of J and J' (…, k): (…); NaN where J = 0."""
+    speed = j.norm(dim=-1)
+    area = (speed**2 * (dj**2).sum(-1) - (j * dj).sum(-1) ** 2).clamp_min(0).sqrt()
+    return torch.where(speed > 0, area / speed**3, torch.nan)
+
+
 def mean_curvature(j: Tensor, dj: Tensor) -> float:
-    """Mean of κ = |J|⁻³ √(|J|²|J'|² − (J·J')²) over the points where J ≠ 0; NaN if there is none."""
-    speed = j.norm(dim=1)
-    moving = speed > 0
-    j, dj, speed = j[moving], dj[moving], speed[moving]
-    area = (speed**2 * (dj**2).sum(1) - (j * dj).sum(1) ** 2).clamp_min(0).sqrt()
-    return float((area / speed**3).mean())
+    """Mean of κ over the points where J ≠ 0; NaN if there is none."""
+    return float(curvatures(j, dj)[j.norm(dim=-1) > 0].mean())
 
 
 def total_turning(y: Tensor, eps: float = 0.0) -> float:

@@ -125,6 +125,20 @@ def test_the_papers_bounds_hold_for_the_path_sum_and_not_for_the_exact_kernel() 
     assert nngp[7] == pytest.approx(pair_bound(PATHS.nngp[7]), rel=1e-9)
 
 
+def test_theorem_4_6_as_printed_is_no_minor_of_the_path_sum() -> None:
+    """Two inputs: λ_min is the minor's, and the print is below it in nearly all cells; Theorem 4.4 is that minor."""
+    x = gaussian(2, 20)
+    k0, paths = stem_kernel(x), dag_kernels(LIVE, x, "paths")
+    np.testing.assert_allclose(least(paths.nngp), nngp_bound(LIVE, k0), rtol=1e-9)
+    ratio = least(paths.ntk) / ntk_bound(LIVE, k0)
+    assert (ratio > 1).sum() == 539
+    assert 1.05 < ratio.max() < 1.1
+    c = float(k0[0, 1])
+    recursion = 2 - float(kappa1(c)) - float(kappa0(c)) * c
+    assert least(paths.ntk)[LIVE.index("0_00_200")] == pytest.approx(recursion, rel=1e-9)
+    assert ntk_gap("0_00_200", c) == pytest.approx(2 - float(kappa1(c)) * (1 + float(kappa0(c))), rel=1e-12)
+
+
 def test_who_wins_what() -> None:
     """Statement 5, its closed part: the named winner of convergence, and that another cell has the best NTK."""
     assert LIVE[int(np.argmax(least(EXACT.nngp)))] == "1_11_121"

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference.mlp_dag import depths, linear_edges, recipe_curve, recipe_inputs, recipe_weight
+from reference.mlp_dag import depths, linear_edges, recipe_basis, recipe_curve, recipe_inputs, recipe_weight
 
 import automl_theory as at
 from automl_theory.networks.mlp import MlpDagNetwork
 from automl_theory.probing.curves import velocity, velocity_and_acceleration
+from automl_theory.studies.no_free_lunch.network import network_measures
 
 RTOL = 1e-9
 
@@ -37,7 +38,29 @@ def network(code: str, recipe: dict[str, Any]) -> MlpDagNetwork:
 
 
 def measure(code: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Everything the oracle has of a cell, by the toolkit's own network, kernel and curve."""
+    """Everything the oracle has of a cell, by the study's own function."""
+    found = network_measures(
+        network(code, recipe),
+        recipe_inputs(recipe["batch"], recipe["dim"]),
+        basis=recipe_basis(recipe["dim"]),
+        angles=np.linspace(0, 2 * np.pi, 64),
+    )
+    return {
+        "depth": found.depth,
+        "P": found.paths,
+        "n_linear": found.live_linear_edges,
+        "nngp_eig_ascending": found.nngp.eigenvalues,
+        "ntk_eig_ascending": found.ntk.eigenvalues,
+        "ntk_lmin": found.ntk.lambda_min,
+        "ntk_lambda_at_90pct_cumsum_as_plotted": found.ntk.cumulative_trace_eigenvalue(),
+        "length_mean": found.curve_speed.mean(),
+        "curvature_sum64": found.curve_curvature.sum(),
+        "logits_row0": found.logits[0],
+    }
+
+
+def slow_measure(code: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The same by the toolkit's kernel and curve of any module."""
     net = network(code, recipe)
     x = torch.from_numpy(recipe_inputs(recipe["batch"], recipe["dim"]))
     with torch.no_grad():
@@ -70,9 +93,19 @@ def test_every_cell_of_the_oracle(shared: Path) -> None:
     found = oracle(path)
     assert len(found["dags"]) >= 5
     for code, expected in found["dags"].items():
-        ours = measure(code, found["recipe"])
-        for name, value in expected.items():
-            np.testing.assert_allclose(ours[name], value, rtol=RTOL, err_msg=f"{code} {name}")
+        for way in (measure, slow_measure):
+            ours = way(code, found["recipe"])
+            for name, value in expected.items():
+                np.testing.assert_allclose(ours[name], value, rtol=RTOL, err_msg=f"{code} {name} {way.__name__}")
+
+
+@pytest.mark.parametrize("code", ["2", "1_22", "0_20_101", "1_11_111", "2_12_112_0211", "2_02_002_0002_00002"])
+def test_other_cells_of_the_recipe_by_both_ways(code: str) -> None:
+    """No file is needed for these: dead edges, skips alone, one node and five."""
+    recipe = {"dim": 192, "width": 64, "classes": 10, "batch": 32}
+    ours, slow = measure(code, recipe), slow_measure(code, recipe)
+    for name, value in slow.items():
+        np.testing.assert_allclose(ours[name], value, rtol=RTOL, err_msg=name)
 
 
 def test_graph_columns_agree_with_the_oracle(shared: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -87,6 +90,34 @@ def test_circle():
     assert not torch.equal(curves.circle(like, 40, 6)[0].flatten(1).double(), x)
 
 
+def test_the_unit_circle():
+    angles = curves.equidistant(7)
+    basis = curves.random_basis(5, 3)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(2).double())
+    x, v = curves.unit_circle(basis, angles)
+    assert x.shape == v.shape == (7, 5)
+    torch.testing.assert_close(x.norm(dim=1), torch.ones(7).double())
+    torch.testing.assert_close((x * v).sum(1), torch.zeros(7).double())
+    step = 1e-6
+    ahead, behind = (curves.unit_circle(basis, angles + s)[0] for s in (step, -step))
+    torch.testing.assert_close((ahead - behind) / (2 * step), v, atol=1e-8, rtol=0)
+    torch.testing.assert_close(curves.circle(torch.zeros(5).double(), 7, 3)[0], math.sqrt(5) * x)
+
+
+def test_forward_mode_is_quiet_on_first_use():
+    """Torch loads its rules through a deprecated door of its own; in a new process with warnings as errors."""
+    code = (
+        "import warnings, torch\n"
+        "from automl_theory.probing import curves\n"
+        "warnings.simplefilter('error')\n"
+        "x, v, a = curves.circle(torch.zeros(3), 4, 0)\n"
+        "print(curves.velocity_and_acceleration(torch.relu, x, v, a)[0].shape)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout == "torch.Size([4, 3])\n", done.stderr
+
+
 def test_length_and_curvature_of_plane_circles():
     t = torch.linspace(0, 2 * torch.pi, 33)[:-1].double()
     for radius in (0.5, 3.0):
@@ -95,6 +126,8 @@ def test_length_and_curvature_of_plane_circles():
         assert curves.length(j) == pytest.approx(2 * np.pi * radius)
         assert curves.mean_curvature(j, dj) == pytest.approx(1 / radius)
         assert curves.mean_curvature(torch.cat([j, 0 * j]), torch.cat([dj, dj])) == pytest.approx(1 / radius)
+        torch.testing.assert_close(curves.curvatures(j, dj), torch.full((32,), 1 / radius).double())
+    assert torch.isnan(curves.curvatures(0 * j, dj)).all()
     assert math.isnan(curves.mean_curvature(0 * j, dj))
 
 

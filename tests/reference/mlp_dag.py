@@ -158,9 +158,13 @@ def recipe_inputs(batch: int, dimension: int) -> Array:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def recipe_basis(dimension: int) -> Array:
+    return np.linalg.qr(np.random.Generator(np.random.PCG64(99)).standard_normal((dimension, 2))).Q
+
+
 def recipe_curve(dimension: int, points: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The unit circle, both ends included, its velocity and its acceleration: each (points, dimension)."""
-    basis = np.linalg.qr(np.random.Generator(np.random.PCG64(99)).standard_normal((dimension, 2))).Q
+    basis = recipe_basis(dimension)
     t = np.linspace(0, 2 * np.pi, points)[:, None]
     x = basis[:, 0] * np.cos(t) + basis[:, 1] * np.sin(t)
     v = basis[:, 1] * np.cos(t) - basis[:, 0] * np.sin(t)

@@ -147,7 +147,7 @@ def test_score_rank_and_report_with_trained_results(capsys: pytest.CaptureFixtur
     assert "Target test_accuracy" in other
     assert ranked.splitlines()[-1] == "Trained results: digits, 10 epochs, mean of 2 seeds"
     out, _ = run(capsys, "report", "s.db", "--accuracy", "digits", "--html", "new/r.html", "--title", "My <cells>")
-    assert out.endswith("report: new/r.html\n")
+    assert out.endswith("report: new/r.html, in a new folder\n")
     page = Path("new/r.html").read_text(encoding="utf-8")
     assert "My &lt;cells&gt;" in page
     out, _ = run(capsys, "report", "t.csv")
@@ -265,10 +265,60 @@ def test_what_partial_top_and_k_mean_are_choices(capsys: pytest.CaptureFixture[s
     for command in ("rank", "report"):
         plain, said = (" ".join(run(capsys, command, *options, *([] if command == "rank" else ["--force"]))[0].split())
                        for options in (some, chosen))  # fmt: skip
-        assert "Partial ρ is given parameters. Top: the best 10 % by target" in plain
-        assert "k = 10 picks" in plain
-        assert "Partial ρ is given parameters, other. Top: the best 50 % by target, 2 architectures" in said
-        assert "k = 2 picks" in said
+        assert "Partial ρ is given parameters" in plain
+        assert "Top: the best 10 % by target" in plain
+        assert "Partial ρ is given parameters, other" in said
+        assert "Top: the best 50 % by target, 2 architectures" in said
+    page = " ".join(Path("report.html").read_text(encoding="utf-8").split())
+    assert "Overlap and regret: k = 2 picks" in page
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    return told
+
+
+def test_refused_tables_are_told_in_the_words_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    made_table("t.csv")
+    cell = builders.CELLS[0]
+    Path("theirs.csv").write_text(f"index,arch str,test_acc\n0,{cell},90\n")
+    told = refusal(capsys, "accuracy", "convert", "theirs.csv", "a.csv")
+    assert told.endswith("; name the one with the architectures, it seems 'arch str': --columns 'arch str=arch'\n")
+    assert refusal(capsys, "accuracy", "show", "theirs.csv").endswith(told.partition(";")[2])
+    told = refusal(capsys, "rank", "t.csv", "--accuracy", "theirs.csv")
+    assert told.endswith(
+        "it seems 'arch str', and convert the table once: automl-theory accuracy convert theirs.csv accuracies.csv "
+        "--columns 'arch str=arch'\n"
+    )
+    run(capsys, "accuracy", "convert", "theirs.csv", "new/a.csv", "--columns", "arch str=arch")
+    told = refusal(capsys, "rank", "t.csv", "--accuracy", "new/a.csv")
+    assert told.endswith(
+        "new/a.csv has no column 'test_accuracy'; --target can be test_acc, index. Did you mean 'test_acc'?\n"
+    )
+    told = refusal(capsys, "rank", "t.csv", "--accuracy", "new/a.csv", "--target", "index")
+    assert told.endswith("whether 'index' is good when high or low; say --target-direction maximize or minimize\n")
+    told = refusal(capsys, "rank", "t.csv", "--accuracy", "t.csv")
+    assert "t.csv is a score table, without a column of accuracy or loss; give a table of trained results" in told
+    many = ["arch", "a", "test_acc", *(f"b{k}" for k in range(20)), "valid_loss", "valid_loss_seed1"]
+    Path("many.csv").write_text(f"{','.join(many)}\n{cell}{',1' * (len(many) - 1)}\n")
+    told = refusal(capsys, "rank", "t.csv", "--accuracy", "many.csv", "--target", "top1")
+    assert told.endswith(
+        "many.csv has no column 'top1'; --target can be valid_loss, test_acc, a, b0, b1, b2 and 17 more.\n"
+    )
+
+
+def test_a_refused_command_leaves_no_folder_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    made_table("t.csv")
+    refusal(capsys, "report", "t.csv", "--target", "absent", "--html", "new/r.html")
+    refusal(capsys, "accuracy", "convert", "absent.csv", "new/a.csv")
+    assert not Path("new").exists()
+    out, _ = run(capsys, "accuracy", "convert", "digits", "new/a.csv")
+    assert out.endswith("table: new/a.csv (609 architectures, in a new folder)\n")
 
 
 def test_slower_kernels_are_counted_with_their_reason() -> None:
@@ -472,3 +522,25 @@ def test_the_bar_on_a_terminal_tells_rate_and_time_left() -> None:
     assert any(re.search(r"━ +\d+/30 [\d.]+/\w+, \d+ s left", bar) for bar in bars)
     assert max(map(len, frames[: len(bars)])) <= 80
     assert any(re.match(r"scoring nas_bench_201: 30/30 in \d+ s", frame) for frame in frames)
+
+
+def program(encoding: str = "utf-8", output: Any = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+    command = [str(Path(sysconfig.get_path("scripts")) / "automl-theory"), "list", "proxies"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    return subprocess.run(command, env=environment, stdout=output, stderr=subprocess.PIPE, timeout=60)
+
+
+def test_a_terminal_that_knows_no_greek_gets_question_marks() -> None:
+    found = program("ascii")
+    assert found.returncode == 0
+    assert b"ntk_lambda_min" in found.stdout
+
+
+def test_a_full_output_device_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "wb") as full:
+        found = program(output=full)
+    assert found.returncode == 2
+    message = b"error: the system refuses: No space left on device; free some space, or check the place\n"
+    assert found.stderr == b"automl-theory: " + message

@@ -63,7 +63,15 @@ def imported(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["rank", "--help"], ["score", "--help"], ["list", "--help"], ["accuracy", "convert", "--help"]],
+    [
+        ["--help"],
+        ["rank", "--help"],
+        ["score", "--help"],
+        ["list", "--help"],
+        ["accuracy", "convert", "--help"],
+        ["prune", "--help"],
+        ["reproduce", "no-free-lunch", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"""

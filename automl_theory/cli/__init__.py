@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -12,9 +13,10 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from automl_theory.cli import accuracies
+from automl_theory.cli import accuracies, reproduce
 from automl_theory.cli.listing import list_
 from automl_theory.cli.options import PROGRAM
+from automl_theory.cli.pruning import prune
 from automl_theory.cli.ranking import rank, report
 from automl_theory.cli.scoring import PRESETS, score
 from automl_theory.cli.stores import export, merge
@@ -53,16 +55,21 @@ def common(
 
 app.command("list")(list_)
 app.command()(score)
+app.command()(prune)
 app.add_typer(accuracies.app, name="accuracy")
+app.add_typer(reproduce.app, name="reproduce")
 for command in (rank, report, export, merge):
     app.command()(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every error of the user is one line on stderr and exit status 2, Ctrl-C is 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         with _warnings_in_a_line():
             code = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
     except AutoMLTheoryError as error:
         _fail(str(error), INTERRUPTED if isinstance(error, Interrupted) else 2)
     except ModuleNotFoundError as error:
@@ -81,12 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exit as stop:
         code = stop.exit_code
     except BrokenPipeError:
-        # Whoever read our output has left; keep the interpreter from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        _silence_stdout()
         code = 1
+    except OSError as error:
+        _silence_stdout()
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"the system refuses: {error.strerror or error}{where}; free some space, or check the place", 2)
     if code == INTERRUPTED:
         _fail("stopped; run the same command again to go on", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""automl-theory reproduce: papers measured anew, one command each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automl_theory.cli.options import HOW, OUT, RUN, WHAT, Force
+
+if TYPE_CHECKING:
+    from automl_theory.studies.no_free_lunch.setup import Setup
+
+app = typer.Typer(no_args_is_help=True, help="Measure a paper's claims anew: agree, differ or cannot tell.")
+
+
+@app.command("no-free-lunch")
+def no_free_lunch(
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="One code a class, few epochs: a look in minutes.", rich_help_panel=WHAT),
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="digits, a folder with CIFAR-10 or CIFAR-100, or a .npz with x and y. Default: digits.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    train_samples: Annotated[
+        int | None, typer.Option(help="Samples to train on; the rest is for the test.", rich_help_panel=WHAT)
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Training runs of each network. Default: 3.", rich_help_panel=HOW)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of training, the same for all.", rich_help_panel=HOW)
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Neurons a layer in training.", rich_help_panel=HOW)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Constant rate of SGD, the same for all.", rich_help_panel=HOW)
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Each network its own learning rate out of four.", rich_help_panel=HOW),
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder that keeps everything finished, tables too; a stopped run goes on from it. Default: one in "
+            "runs/, named by the settings.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes. Default: as many as there are cores.", rich_help_panel=RUN)
+    ] = None,
+    output: Annotated[Path, typer.Option("--html", "--output", help="The page to write.", rich_help_panel=OUT)] = Path(
+        "no_free_lunch.html"
+    ),
+    force: Force = False,
+) -> None:
+    """No free lunch in neural architectures (Chen, Huang & Wang, 2023): 541 small networks, measured and trained.
+
+    Writes a page with the paper's figures beside ours, and the tables behind it.
+    """
+    from automl_theory.errors import InputError, require
+    from automl_theory.scoring.files import check_free, check_writable
+
+    require("jinja2", "report")
+    if seeds is not None and seeds < 1:
+        raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
+    check_free(check_writable(output, (".html", ".htm")), force)
+    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.studies.no_free_lunch.setup import FULL, QUICK
+
+    given: dict[str, Any] = {
+        "data": data,
+        "train_samples": train_samples,
+        "seeds": None if seeds is None else tuple(range(seeds)),
+        "epochs": epochs,
+        "width": width,
+        "learning_rate": learning_rate,
+        "tune": tune or None,
+        "workers": usable_cores() if workers is None else workers,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _reproduce(replace(QUICK if quick else FULL, **chosen), run, output)
+
+
+def _reproduce(setup: Setup, folder: Path | None, output: Path) -> None:
+    from automl_theory.studies.no_free_lunch.console import print_claims
+    from automl_theory.studies.no_free_lunch.page import write_page
+    from automl_theory.studies.no_free_lunch.reproduce import run
+
+    study = run(setup, folder, progress=True)
+    print_claims(study.table, study.summary)
+    print(f"tables: {study.folder}\npage: {write_page(study, output)}")

@@ -15,6 +15,7 @@ from automl_theory.infinite_width.bounds import (
     risk_term,
 )
 from automl_theory.infinite_width.dag_kernels import DagKernels, dag_kernels, stem_kernel
+from automl_theory.infinite_width.pruned_mlp import pruned_mlp_ntk, pruning_factor
 
 __all__ = [
     "DagKernels",
@@ -29,6 +30,8 @@ __all__ = [
     "ntk_bound",
     "ntk_gap",
     "pair_bound",
+    "pruned_mlp_ntk",
+    "pruning_factor",
     "risk_term",
     "stem_kernel",
 ]

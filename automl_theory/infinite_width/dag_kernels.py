@@ -100,7 +100,7 @@ def dag_kernels(dags: Dag | Iterable[Dag], x: Any, rule: Rule = "exact") -> DagK
         raise InputError(f"rule={rule!r} is not one of {', '.join(RULES)}.{suggest(str(rule), RULES)}")
     one = isinstance(dags, str | CellGraph)
     graphs = as_graphs(dags)
-    flat = _inputs(x)
+    flat = flat_inputs(x)
     size = (len(graphs), len(flat), len(flat))
     nngp, ntk, stem = np.zeros(size), np.zeros(size), np.zeros(size)
     kernel_of = (_exact if rule == "exact" else _paths)(flat)
@@ -117,8 +117,8 @@ def stem_kernel(x: Any) -> Array:
 
     K_0,ij = |x_i||x_j| κ1(ρ_ij)/d, so K_0,ii = 1 for |x_i|² = d. Errors: as `dag_kernels`.
     """
-    flat = _inputs(x)
-    return _linear(flat @ flat.T / flat.shape[1])[0]
+    flat = flat_inputs(x)
+    return linear_layer(flat @ flat.T / flat.shape[1])[0]
 
 
 def as_graph(dag: Dag) -> CellGraph:
@@ -135,7 +135,8 @@ def as_graphs(dags: Dag | Iterable[Dag]) -> list[CellGraph]:
     return [as_graph(dag) for dag in ([dags] if isinstance(dags, str | CellGraph) else dags)]
 
 
-def _inputs(x: Any) -> Array:
+def flat_inputs(x: Any) -> Array:
+    """Inputs (n, …), numpy or torch, as (n, d) float64. Errors: InputError for none, or values that are not finite."""
     detached = x.detach().cpu().numpy() if hasattr(x, "detach") else x
     values = np.asarray(detached, dtype=np.float64)
     if values.ndim < 2 or not values.size:
@@ -154,7 +155,7 @@ def _correlation(kernel: Array, variance: Array) -> Array:
     return correlation
 
 
-def _linear(kernel: Array) -> tuple[Array, Array, Array]:
+def linear_layer(kernel: Array) -> tuple[Array, Array, Array]:
     """A, κ0 and μ of a linear edge that reads a node with this kernel; κ0 is 0 in the rows of a zero input."""
     variance = np.diag(kernel).copy()
     zeroth, first = maps(_correlation(kernel, variance))
@@ -169,9 +170,9 @@ def _linear(kernel: Array) -> tuple[Array, Array, Array]:
 def _exact(x: Array) -> Callable[[CellGraph], tuple[Array, Array, Array]]:
     """The exact recursion on inputs x; what all cells share (stem, first layer) is computed once."""
     inner = x @ x.T
-    k0, slope_x, mean_x = _linear(inner / x.shape[1])
+    k0, slope_x, mean_x = linear_layer(inner / x.shape[1])
     stem_covariance = k0 - np.outer(mean_x, mean_x)
-    first = _linear(k0)
+    first = linear_layer(k0)
 
     def kernels(graph: CellGraph) -> tuple[Array, Array, Array]:
         live, last = sorted(graph.live()), graph.nodes - 1
@@ -195,7 +196,7 @@ def _exact(x: Array) -> Callable[[CellGraph], tuple[Array, Array, Array]]:
 
         for tail, head in linear:
             if tail not in layer:
-                layer[tail] = _linear(kernel(tail))
+                layer[tail] = linear_layer(kernel(tail))
             after, _, mean = layer[tail]
             heads.append(head)
             covariances.append(after - np.outer(mean, mean))
@@ -229,14 +230,14 @@ def _skip_paths(graph: CellGraph) -> NDArray[Any]:
 def _paths(x: Array) -> Callable[[CellGraph], tuple[Array, Array, Array]]:
     """The sum over paths on inputs x; the kernels of a chain of d linear edges are computed once for every d."""
     inner = x @ x.T
-    k0, slope_x, _ = _linear(inner / x.shape[1])
+    k0, slope_x, _ = linear_layer(inner / x.shape[1])
     chains = [(k0, k0, np.ones_like(k0))]
 
     def kernels(graph: CellGraph) -> tuple[Array, Array, Array]:
         depths = graph.depth_histogram()
         while len(chains) <= max(depths):
             before, tangent, slopes = chains[-1]
-            after, slope, _ = _linear(before)
+            after, slope, _ = linear_layer(before)
             chains.append((after, after + slope * tangent, slope * slopes))
         nngp, ntk, slopes = np.zeros_like(k0), np.zeros_like(k0), np.zeros_like(k0)
         for d, count in depths.items():

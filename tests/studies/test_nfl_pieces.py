@@ -117,3 +117,24 @@ def test_a_failed_task_is_told_after_the_others(tmp_path: Path) -> None:
         run_pieces(odd_fails, TASKS, TASKS, tmp_path, {"of": "squares"}, workers=1, progress=lambda *t: calls.append(t))
     assert calls[-1] == (4, 14, 10)
     assert squares(tmp_path) == [9, 1, 16, 1, 25]
+
+
+def test_a_damaged_piece_is_run_again(tmp_path: Path) -> None:
+    whole = run_pieces(square, TASKS, (1,) * 5, tmp_path, {"of": "squares"}, workers=1)
+    for number, piece in enumerate(sorted(tmp_path.glob("piece-*.npz"))):
+        held = bytearray(piece.read_bytes())
+        start = len(held) // (number + 2)
+        held[start : start + 40] = bytes(byte ^ 0xFF for byte in held[start : start + 40])
+        piece.write_bytes(held)
+    again = run_pieces(square, TASKS, (1,) * 5, tmp_path, {"of": "squares"}, workers=1)
+    for one, other in zip(whole, again, strict=True):
+        assert one["square"] == other["square"]
+
+
+def test_a_piece_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    run_pieces(square, TASKS, (1,) * 5, tmp_path, {"of": "squares"}, workers=1)
+    (tmp_path / "piece-0002.npz").unlink()
+    (tmp_path / "piece-0002.npz").mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*piece-0002.npz .*make room, or name another folder"):
+        run_pieces(square, TASKS, (1,) * 5, tmp_path, {"of": "squares"}, workers=1)
+    assert not list(tmp_path.glob(".*.part"))

@@ -199,3 +199,25 @@ def test_each_setup_has_a_folder_of_its_own() -> None:
     assert default_folder(FULL) == default_folder(replace(FULL, workers=7))
     assert default_folder(FULL) != default_folder(replace(FULL, epochs=3))
     assert default_folder(FULL).parent == Path("runs")
+
+
+def test_a_run_killed_at_its_first_file_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.123.part").write_text("{")
+    assert kept.open_folder(tmp_path, {"study": "no_free_lunch"}) == tmp_path
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files, and is no run of this study"):
+        kept.open_folder(tmp_path, {"study": "no_free_lunch"})
+
+
+def test_settings_of_one_name_in_two_sections_are_two(tmp_path: Path) -> None:
+    kept.open_folder(tmp_path, {"settings": {"size": (1, 2)}, "data": {"size": 3}})
+    kept.open_folder(tmp_path, {"settings": {"size": (1, 2)}, "data": {"size": 3}})
+    with pytest.raises(InputError, match=r"size \[1, 2\], not \[1\]"):
+        kept.open_folder(tmp_path, {"settings": {"size": (1,)}, "data": {"size": 3}})
+
+
+def test_numbers_that_are_no_object_are_named(tmp_path: Path) -> None:
+    (tmp_path / "seconds.json").write_text("[1]")
+    with pytest.raises(InputError, match="it holds no JSON object"):
+        kept.numbers(tmp_path / "seconds.json", dict)

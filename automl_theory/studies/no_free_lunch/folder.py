@@ -41,7 +41,7 @@ def open_folder(folder: Path, about: Mapping[str, Any]) -> Path:
             if not isinstance(found, dict):
                 raise ValueError("it holds no JSON object")
             _compare(folder, found, about, remedy)
-        elif any(folder.iterdir()):
+        elif any(not _is_draft(inside) for inside in folder.iterdir()):
             raise InputError(f"{folder} holds other files, and is no run of this study; {remedy}")
         else:
             write_whole(file, lambda draft: draft.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8"))
@@ -57,18 +57,26 @@ def open_folder(folder: Path, about: Mapping[str, Any]) -> Path:
     return folder
 
 
+def _is_draft(file: Path) -> bool:
+    """Whether a killed run left this of its first file."""
+    return file.name.startswith(f".{ABOUT}.") and file.name.endswith(".part")
+
+
 def _compare(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], remedy: str) -> None:
-    there, here = dict(_flat(found)), dict(_flat(about))
-    other = [name for name in (*here, *(set(there) - set(here))) if there.get(name) != here.get(name)]
+    there, here = _flat(found), _flat(json.loads(json.dumps(about)))
+    names = (*here, *sorted(set(there) - set(here)))
+    other = [name for name in names if there.get(name) != here.get(name)]
     if other:
-        told = "; ".join(f"{name} {_short(there.get(name))}, not {_short(here.get(name))}" for name in other[:3])
+        told = "; ".join(f"{name[1]} {_short(there.get(name))}, not {_short(here.get(name))}" for name in other[:3])
         raise InputError(f"{folder} is a run with {told}; give the same settings to go on with it, or {remedy}")
 
 
-def _flat(about: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flat(about: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """(section, name) → value; a value that is in no section has an empty one."""
+    found: dict[tuple[str, str], Any] = {}
     for name, value in about.items():
-        found += [(k, v) for k, v in value.items()] if isinstance(value, Mapping) else [(name, value)]
+        inside = {(name, k): v for k, v in value.items()} if isinstance(value, Mapping) else {("", name): value}
+        found.update(inside)
     return found
 
 
@@ -108,12 +116,27 @@ def arrays(file: Path, make: Callable[[], Arrays]) -> Arrays:
     """The arrays of a file, made and written first if it is not there. Errors: as `table`."""
     if not file.exists():
         made = make()
-        write_whole(file, lambda draft: _save(draft, made))
+        save_arrays(file, made)
     try:
-        with np.load(file, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
+        return load_arrays(file)
     except Exception as error:  # A damaged archive raises whatever its decoder meets.
         raise _unreadable(file, error) from None
+
+
+def load_arrays(file: Path) -> Arrays:
+    """The arrays of a file; a damaged one raises whatever its decoder meets. No pickled code is run."""
+    with np.load(file, allow_pickle=False) as held:
+        return {name: held[name] for name in held.files}
+
+
+def save_arrays(file: Path, made: Mapping[str, Any]) -> None:
+    """Write arrays, whole or not at all. Errors: as `write_whole`."""
+
+    def save(draft: Path) -> None:
+        with draft.open("wb") as held:
+            np.savez_compressed(held, **made)
+
+    write_whole(file, save)
 
 
 def numbers(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -123,25 +146,27 @@ def numbers(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         write_whole(file, lambda draft: draft.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8"))
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no JSON object")
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from None
-    return dict(found)
+    return found
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a draft beside `file` and move it there in one step. Errors: InputError if that is not possible."""
+    """Write a draft beside `file`, flush it to the disk and move it there in one step, after a power cut too.
+
+    Errors: InputError if that is not possible.
+    """
     draft = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         write(draft)
+        with draft.open("rb") as held:
+            os.fsync(held.fileno())
         os.replace(draft, file)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise InputError(f"cannot write {file} ({error.strerror}); make room, or name another folder") from None
-
-
-def _save(draft: Path, made: Arrays) -> None:
-    with draft.open("wb") as held:
-        np.savez_compressed(held, **made)
 
 
 def _unreadable(file: Path, error: Exception) -> InputError:

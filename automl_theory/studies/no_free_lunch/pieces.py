@@ -1,27 +1,25 @@
 """Long work cut into pieces, each stored in a file of its own as soon as it is done, so that a killed run goes on.
 
 A folder of pieces holds `about.json`, which says of what run they are, and `piece-0000.npz`, ...: arrays, no code. A
-file is written beside its place, flushed to the disk and moved there, so that it is whole or absent. The cut depends on
-nothing but the work: results do not depend on the number of workers or on interruptions.
+file is whole or absent (`folder.write_whole`). The cut depends on nothing but the work: results do not depend on the
+number of workers or on interruptions.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.progress import Report
 from automl_theory.scoring.executors import run_tasks
+from automl_theory.studies.no_free_lunch.folder import load_arrays, save_arrays, write_whole
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -65,7 +63,7 @@ def run_pieces(
             failed += sizes[number]
         else:
             found[number] = outcome.result
-            _write(files[number], outcome.result)
+            save_arrays(files[number], outcome.result)
             finished += sizes[number]
         if progress:
             progress(finished, total, failed)
@@ -98,9 +96,7 @@ def _open(folder: Path, about: dict[str, Any]) -> None:
             return
         if any(folder.glob("piece-*.npz")):
             raise InputError(f"expected about.json beside the pieces in {folder}; give another folder, or remove it")
-        part = note.with_suffix(".part")
-        part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, note)
+        write_whole(note, lambda draft: draft.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8"))
     except InputError:
         raise
     except (OSError, ValueError, AttributeError) as error:
@@ -110,15 +106,6 @@ def _open(folder: Path, about: dict[str, Any]) -> None:
 
 def _read(file: Path) -> Arrays | None:
     """The arrays of a piece; None where it is absent or damaged."""
-    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    with suppress(Exception):  # A damaged archive raises whatever its decoder meets.
+        return load_arrays(file)
     return None
-
-
-def _write(file: Path, arrays: Arrays) -> None:
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(part, file)

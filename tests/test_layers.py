@@ -23,14 +23,14 @@ FLOORS = [
     {"proxies", "pruning"},
     {"scoring"},
     {"accuracy", "analysis"},
-    {"report"},
-    {"studies"},
+    {"report", "search"},
+    {"studies", "testing"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEVER_TORCH = ("accuracy", "analysis", "graphs", "infinite_width", "progress", "report", "terminal")
-TORCH_AND_PANDAS = ("scoring", "studies", "cli")
+TORCH_AND_PANDAS = ("scoring", "search", "studies", "testing", "cli")
 
 FILES = sorted(HOME.rglob("*.py"))
 

@@ -13,7 +13,8 @@ import pytest
 from made_study import EPOCHS, SHARES, made
 
 from automl_theory.errors import InputError
-from automl_theory.studies.no_free_lunch import contents, figures, svg
+from automl_theory.studies import svg
+from automl_theory.studies.no_free_lunch import contents, figures
 from automl_theory.studies.no_free_lunch.architectures import by_architecture
 from automl_theory.studies.no_free_lunch.page import render, write_page
 from automl_theory.studies.no_free_lunch.study import Study

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from automl_theory.errors import InputError, Interrupted
+from automl_theory.studies import folder as kept
 from automl_theory.studies import no_free_lunch
-from automl_theory.studies.no_free_lunch import folder as kept
 from automl_theory.studies.no_free_lunch.reproduce import default_folder, description, inputs, run
 from automl_theory.studies.no_free_lunch.setup import FULL, QUICK, Setup
 from automl_theory.studies.no_free_lunch.study import Study

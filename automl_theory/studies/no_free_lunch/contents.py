@@ -12,7 +12,8 @@ import pandas as pd
 
 from automl_theory.progress import duration
 from automl_theory.report.contents import number_text, signed
-from automl_theory.studies.no_free_lunch import figures, svg
+from automl_theory.studies import svg
+from automl_theory.studies.no_free_lunch import figures
 from automl_theory.studies.no_free_lunch.architectures import OUTCOMES
 from automl_theory.studies.no_free_lunch.fronts import PAPER, SOUND, front, front_table, overlap_table
 from automl_theory.studies.no_free_lunch.groups import depth_width, depth_width_table

@@ -27,8 +27,8 @@ from automl_theory.networks.mlp_stack import draw_stack, edge_name
 from automl_theory.progress import Report
 from automl_theory.spaces.mlp_dag_stacks import Union, union
 from automl_theory.studies.no_free_lunch import train
-from automl_theory.studies.no_free_lunch.pieces import Arrays, run_pieces
 from automl_theory.studies.no_free_lunch.setup import Setup
+from automl_theory.studies.pieces import Arrays, run_pieces
 from automl_theory.training import train_many
 
 SINGLE, WIDE, DEEP = "2_22_221", "1_22_221", "2_02_002"

@@ -15,7 +15,7 @@ from scipy import stats
 from automl_theory.report.contents import signed
 from automl_theory.report.figures.depth_width import DepthWidth, depth_width_data
 from automl_theory.report.figures.style import wants_log
-from automl_theory.studies.no_free_lunch import svg
+from automl_theory.studies import svg
 
 Floats = NDArray[np.float64]
 

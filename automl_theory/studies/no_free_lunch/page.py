@@ -8,7 +8,8 @@ from typing import Any
 
 from automl_theory.errors import require
 from automl_theory.report.html import write_text
-from automl_theory.studies.no_free_lunch import contents, svg
+from automl_theory.studies import svg
+from automl_theory.studies.no_free_lunch import contents
 from automl_theory.studies.no_free_lunch.architectures import by_architecture
 from automl_theory.studies.no_free_lunch.study import Study
 

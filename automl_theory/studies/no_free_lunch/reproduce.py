@@ -22,8 +22,8 @@ from automl_theory.data import stratified_split
 from automl_theory.errors import InputError, Interrupted
 from automl_theory.progress import Report, reporting
 from automl_theory.sources import read_source
+from automl_theory.studies import folder as kept
 from automl_theory.studies.no_free_lunch import caveats, claims, ensembles, measure, train
-from automl_theory.studies.no_free_lunch import folder as kept
 from automl_theory.studies.no_free_lunch.setup import FULL, Setup
 from automl_theory.studies.no_free_lunch.study import Study
 

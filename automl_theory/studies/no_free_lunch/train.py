@@ -30,8 +30,8 @@ import torch
 from automl_theory.data import dataset, stratified_split
 from automl_theory.progress import Report
 from automl_theory.spaces.mlp_dag_stacks import groups, stack
-from automl_theory.studies.no_free_lunch.pieces import Arrays, run_pieces
 from automl_theory.studies.no_free_lunch.setup import Setup
+from automl_theory.studies.pieces import Arrays, run_pieces
 from automl_theory.training import Data, Many, Recipe, train_many
 
 SPLIT_SEED = 0

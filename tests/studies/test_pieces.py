@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from automl_theory.errors import AutoMLTheoryError, InputError
-from automl_theory.studies.no_free_lunch.pieces import Arrays, run_pieces
+from automl_theory.studies.pieces import Arrays, run_pieces
 
 TASKS = (3, 1, 4, 1, 5)
 
@@ -20,7 +20,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from automl_theory.studies.no_free_lunch.pieces import run_pieces
+from automl_theory.studies.pieces import run_pieces
 
 def square(task):
     time.sleep(0.5)

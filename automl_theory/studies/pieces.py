@@ -19,7 +19,7 @@ from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.progress import Report
 from automl_theory.scoring.executors import run_tasks
-from automl_theory.studies.no_free_lunch.folder import load_arrays, save_arrays, write_whole
+from automl_theory.studies.folder import load_arrays, save_arrays, write_whole
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -11,6 +11,10 @@ the percentile in its good direction is q_k = F_k for a maximised proxy and 1 âˆ
 
 Monotone maps of a proxy change nothing, and a new architecture is placed among those it was fitted to. "log" is the
 non-linear aggregation of J. Lee, B. Ham, "AZ-NAS" (CVPR 2024), with average ranks moved off 0.
+
+`DEFAULT` names the parts of the composite that this package recommends, and why each is in it; all weigh the same, and
+no weight was fitted to an accuracy. Which measures are in it was chosen once, on one half of the canonical classes of
+NAS-Bench-201; README has what it reaches on the other half and on a space that played no part in the choice.
 """
 
 from __future__ import annotations
@@ -37,6 +41,18 @@ from automl_theory.analysis.pareto import default_direction
 from automl_theory.analysis.representatives import choose_representatives
 from automl_theory.errors import InputError, suggest
 
+DEFAULT = {
+    "naswot": ("maximize", "expressivity: how differently inputs switch the ReLUs"),
+    "ntk_lambda_min_normalised": ("maximize", "convergence: how far samples' gradients are from being parallel"),
+    "ntk_regression_error": ("minimize", "generalization: the error of regression with the tangent kernel"),
+    "log_synflow": ("maximize", "saliency: how much of every weight reaches the output"),
+    "effective_kernel": ("maximize", "graph: trainable kernel entries on a path, on average"),
+    "deepest_kernel": ("maximize", "graph: the most of them on a path that no pooling blurs"),
+    "unpooled_paths": ("maximize", "graph: ways on which nothing is averaged away"),
+    "identity_paths": ("maximize", "graph: ways on which the gradient is handed on as it is"),
+}
+"""Part of `RankComposite.default()` â†’ its direction, and what it is in for."""
+
 
 class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Unsupervised rank aggregation as a scikit-learn transformer; see the head of this file for the formula.
@@ -44,6 +60,7 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
     Arguments:
         aggregate: "mean" or "log".
         directions: "maximize" or "minimize" for each feature; None: larger is better in all.
+        columns: the columns of a DataFrame that are its features; None: all columns, or an array.
 
     `fit(X)` learns the sorted values of each feature, X of shape (n, d). `transform(X)` gives q, shape (n, d), each in
     [0, 1], 1 = good; `score_samples(X)` the aggregate, shape (n,), larger = better. `fit` takes a y, as scikit-learn's
@@ -56,13 +73,33 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
     Fitted: `sorted_` (a sorted array a feature), `n_features_in_`, `feature_names_in_` (for a DataFrame).
     """
 
-    def __init__(self, aggregate: Literal["mean", "log"] = "mean", directions: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        aggregate: Literal["mean", "log"] = "mean",
+        directions: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
         self.aggregate = aggregate
         self.directions = directions
+        self.columns = columns
+
+    @classmethod
+    def default(cls) -> RankComposite:
+        """The composite that this package recommends: the log ranks of `DEFAULT`'s parts, summed.
+
+        It is fitted to a score table with graph measures beside, such as
+
+            df = at.join(at.score_space(space, proxies="composite", ...), at.graph_metrics(space, ...))
+            score = at.RankComposite.default().fit(df).score_samples(df)
+
+        In a space without graphs, or where a graph measure is the same for all, those parts move nobody.
+        """
+        return cls("log", [direction for direction, _ in DEFAULT.values()], list(DEFAULT))
 
     def fit(self, X: ArrayLike, y: object = None) -> RankComposite:
         """Learn the distribution of each feature; `y` is ignored."""
         del y
+        X = self._features(X)
         if isinstance(X, pd.DataFrame):
             refuse_answers(X, list(X.columns), strict=False)
         table = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -81,7 +118,7 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
     def transform(self, X: ArrayLike) -> Floats:
         """Return the percentile of each value in its good direction, shape (n, d), in [0, 1]."""
         check_is_fitted(self)
-        table = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        table = validate_data(self, self._features(X), dtype=np.float64, ensure_all_finite=False, reset=False)
         good = np.empty(table.shape)
         for k, (learned, way) in enumerate(zip(self.sorted_, self.directions_, strict=True)):
             column = table[:, k]
@@ -97,6 +134,20 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
             n = self.n_samples_
             good = np.log((n * good + 0.5) / (n + 1))
         return np.asarray(good.mean(axis=1))
+
+    def _features(self, X: ArrayLike) -> ArrayLike:
+        """`columns` of a table, NaN where a status says that a value is undefined; X itself without `columns`."""
+        if self.columns is None:
+            return X
+        names = _listed(self.columns)
+        if not isinstance(X, pd.DataFrame):
+            raise InputError(f"expected a DataFrame with the columns {', '.join(names)}; got {type(X).__name__}.")
+        if missing := [name for name in names if name not in X.columns]:
+            raise InputError(
+                f"the table has no column {', '.join(missing)}; score proxies that are missing, and for measures of the "
+                "graph join at.graph_metrics(space, df.index)."
+            )
+        return pd.DataFrame(feature_table(X, names), index=X.index, columns=names)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

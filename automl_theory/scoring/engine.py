@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import fields, replace
 from itertools import product
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from automl_theory.data import load_batch
-from automl_theory.errors import AutoMLTheoryError, InputError, Interrupted, StoreError, reason, suggest
+from automl_theory.errors import Interrupted, StoreError, reason
 from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring.executors import run_tasks
 from automl_theory.scoring.plan import Measurement
-from automl_theory.scoring.single import check_batch
+from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.store import OtherNetwork, ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.sources import Spec
-from automl_theory.spaces import Space, space
+from automl_theory.spaces import Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,31 +78,18 @@ def score_space(
     Raises:
         InputError for bad arguments or data, StoreError for an unusable store, Interrupted after Ctrl-C.
     """
-    if measurement is not None and settings:
-        raise InputError(f"a measurement and {', '.join(settings)} were given; put everything in the measurement")
-    if measurement is not None and not isinstance(measurement, Measurement):
-        raise InputError(
-            f"measurement must be a Measurement, got {type(measurement).__name__}; give its fields by name"
-        )
-    where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
-    measured = measurement or _measurement({"init": plan.own_init(where), **settings})
-    chosen = get_proxies(proxies)
+    setting = prepare(space_or_name, proxies, data, seeds, measurement, settings)
+    where, measured = setting.space, setting.measurement
     names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
     representatives = list(dict.fromkeys(where.canonical(name) for name in names))
     shared = plan.choose_shard(representatives, shard)
-    weights = plan.choose_seeds(seeds)
     plan.check_threads(threads)
     processes = plan.choose_workers(workers, measured.device, threads, measured.n)
-    plan.check_device(measured.device)
-    batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
-    check_batch(batch.x, batch.y)
-    measured = replace(measured, network=_network(where, measured, batch.classes))
-    sizes = _closed_sizes(where, measured)
-    _try_settings(where, measured, sizes, shared[0])
-    asked = [proxy for proxy in chosen if sizes is None or proxy.family != "size"]
-    recorded = measured.settings(where, {"data": batch.name, "source": batch.source, "digest": batch.digest})
+    setting.try_settings(shared[0])
+    asked, weights = setting.asked, setting.seeds
+    recorded = setting.recorded
     around = plan.environment(threads, measured.device)
-    initargs = (where, measured, batch.x.numpy(), batch.y.numpy(), batch.classes)
+    initargs = setting.initargs
     with ExitStack() as stack:
         path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
         kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
@@ -129,19 +113,11 @@ def score_space(
         rows = kept.read()
     mine = set(shared)
     names = [name for name in names if where.canonical(name) in mine]
-    return score_table(where, names, chosen, rows, weights, sizes, rows.attrs)
+    return score_table(where, names, setting.proxies, rows, weights, setting.sizes, rows.attrs)
 
 
 class _Stopped(Exception):
     """Ctrl-C in the middle of a run; the text says how far it was."""
-
-
-def _measurement(settings: dict[str, Any]) -> Measurement:
-    known = [field.name for field in fields(Measurement)]
-    for name in settings:
-        if name not in known:
-            raise InputError(f"score_space has no setting {name!r}; it has {', '.join(known)}.{suggest(name, known)}")
-    return Measurement(**settings)
 
 
 def _place(store: str | PathLike[str]) -> Path:
@@ -157,57 +133,6 @@ def _place(store: str | PathLike[str]) -> Path:
     except (TypeError, ValueError) as error:
         raise StoreError(f"store={store!r} is no path ({reason(error)}); give the name of a file") from None
     return path
-
-
-def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any]:
-    """Settings of `build`: what was asked for, and what the data decide of those that the space asks for."""
-    from_data = {"in_channels": measured.in_channels, "num_classes": classes, "resolution": measured.resolution}
-    takes = inspect.signature(where.build).parameters
-    settings = {**{name: value for name, value in from_data.items() if name in takes}, **measured.network}
-    flexible = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    run_gives = ("arch", "seed", "init")
-    for name in settings:
-        if name in run_gives:
-            raise InputError(f"network setting {name!r} comes from the run; give it there, not in network")
-        if name not in takes and not flexible:
-            known = [name for name in takes if name not in run_gives]
-            raise InputError(
-                f"space {where.name!r} has no network setting {name!r}; it has: {', '.join(known) or 'none'}."
-                f"{suggest(name, known)}"
-            )
-    if settings.get("in_channels", measured.in_channels) != measured.in_channels:
-        raise InputError(
-            f"the network reads {settings['in_channels']} channels and the images have {measured.in_channels}; "
-            f"give in_channels={settings['in_channels']} beside network, for both"
-        )
-    return settings
-
-
-def _closed_sizes(where: Space, measured: Measurement) -> Callable[[str], dict[str, float]] | None:
-    closed = getattr(where, "size_metrics", None)
-    return closed and (lambda arch: closed(arch, **{**measured.network, "resolution": measured.resolution}))
-
-
-def _try_settings(
-    where: Space, measured: Measurement, sizes: Callable[[str], dict[str, float]] | None, arch: str
-) -> None:
-    """Let the space refuse the settings of its networks now, rather than in every architecture.
-
-    What else goes wrong in a user's function is left to the run, where it costs one architecture.
-    """
-    if sizes is not None:
-        sizes(arch)
-    elif measured.network:
-        try:
-            where.build(arch, seed=0, init=measured.init, **measured.network)
-        except TypeError as error:
-            raise InputError(
-                f"{arch!r} does not take network={measured.network!r} ({reason(error)}); change it"
-            ) from None
-        except AutoMLTheoryError:
-            raise
-        except (Exception, SystemExit):
-            return
 
 
 def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], proxies: list[Proxy]) -> list[task.Task]:

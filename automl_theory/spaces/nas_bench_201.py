@@ -12,10 +12,10 @@ form one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from automl_theory.errors import InputError, suggest
 from automl_theory.graphs.dag import CellGraph, metrics
@@ -34,6 +34,7 @@ class NasBench201:
 
     name = "nas_bench_201"
     size = 15_625
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {f"{s}>{t}": OPERATIONS for s, t in EDGES}
 
     def __len__(self) -> int:
         return self.size
@@ -67,6 +68,10 @@ class NasBench201:
         arch = _string(tuple(operations)) if six else repr(operations)
         self.parse(arch)
         return arch
+
+    def assemble(self, chosen: Mapping[str, str]) -> str:
+        """Return the architecture of an operation for each edge, as `choices` names them."""
+        return self.string(tuple(chosen[edge] for edge in self.choices))
 
     def canonical(self, arch: str) -> str:
         """Return the representative of the class of `arch`: itself a member, and its own representative.

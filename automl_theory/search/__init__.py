@@ -1,0 +1,1 @@
+"""Search without training: objectives for anybody's search loop, and algorithms of our own."""

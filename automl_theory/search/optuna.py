@@ -1,0 +1,55 @@
+"""An objective for Optuna: each variable of the space is a categorical parameter.
+
+    study = optuna.create_study(directions=objective.directions)
+    study.optimize(objective.optuna(), n_trials=200)
+
+What an undefined value means is the user's choice, since Optuna fails a trial that returns nan and says no more:
+
+    "prune"   the trial is pruned, which every sampler knows how to treat, with one objective or several
+    "worst"   the trial completes with the worst end of that objective, -inf or +inf
+
+Either way the reasons are in the trial's user attributes: `architecture`, `canonical`, `status:<proxy>`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from automl_theory.errors import require
+from automl_theory.probing.call import check_choice
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+    from automl_theory.search.objective import Objective
+
+UNDEFINED = ("prune", "worst")
+
+
+class OptunaObjective:
+    """Trial -> value or values, in the order of `objective.directions`; can be pickled, and sent to workers.
+
+    Errors: InputError for another `undefined`; MissingExtra without optuna.
+    """
+
+    def __init__(self, objective: Objective, undefined: str = "prune") -> None:
+        check_choice("undefined", undefined, UNDEFINED)
+        require("optuna", "search")
+        self.objective, self.undefined = objective, undefined
+
+    def __call__(self, trial: BaseTrial) -> float | tuple[float, ...]:
+        """Suggest an architecture, measure it and return its values."""
+        import optuna
+
+        objective = self.objective
+        chosen = {name: trial.suggest_categorical(name, options) for name, options in objective.choices.items()}
+        found = objective.evaluate(objective.architecture(chosen))
+        trial.set_user_attr("architecture", found.arch)
+        trial.set_user_attr("canonical", found.canonical)
+        for name, status in found.statuses.items():
+            trial.set_user_attr(f"status:{name}", status)
+        if found.undefined and self.undefined == "prune":
+            reasons = ", ".join(f"{name}: {found.statuses[name]}" for name in found.undefined)
+            raise optuna.TrialPruned(f"{found.arch} has no value ({reasons})")
+        numbers = objective.numbers(found)
+        return numbers[0] if len(numbers) == 1 else numbers

@@ -164,7 +164,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     # What is scored.
     "no space": (["score"], "name a space or a --module, not neither"),
     "space and module": (["score", "nas_bench_201", "--module", "a:b"], "name a space or a --module, not both"),
-    "unknown space": (["score", "nas_bench_101"], "Did you mean 'nas_bench_201'?"),
+    "unknown space": (["score", "nas_bench_20"], "Did you mean 'nas_bench_201'?"),
     "unknown proxy": ([*SCORE, "--proxies", "ntk_lamda_min"], "Did you mean 'ntk_lambda_min'?"),
     "no proxy": ([*SCORE, "--proxies", ","], "use 'core', 'full' or names from: automl-theory list proxies"),
     "unknown parameter": ([*SCORE, "--proxies", "ntk_numerical_rank:tl=1"], "Did you mean 'tol'?"),

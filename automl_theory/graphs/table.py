@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from automl_theory.errors import InputError
-from automl_theory.graphs.dag import METRICS, CellGraph, metrics
+from automl_theory.graphs.dag import METRICS, CellGraph
+from automl_theory.graphs.many import metrics_of_many
 
 MEASURES = {
     "paths": ("maximize", "paths", "P, the number of input-output paths"),
@@ -25,8 +26,16 @@ MEASURES = {
     "density": ("maximize", "1", "live edges / (v (v - 1) / 2), v live nodes"),
     "algebraic_connectivity": ("maximize", "1", "second smallest Laplacian eigenvalue of the live graph"),
     "spectral_gap": ("maximize", "1", "largest minus second largest adjacency eigenvalue of the live graph"),
+    "effective_kernel": ("maximize", "entries a path", "sum_p k_p / P, k_p the kernels' entries on path p"),
+    "deepest_kernel": ("maximize", "entries", "max of k_p over the paths that do not pool"),
+    "unpooled_paths": ("maximize", "paths", "#{p : p does not pool}"),
+    "identity_paths": ("maximize", "paths", "#{p : p does not pool, k_p = 0}"),
 }
 """Measure -> direction, unit, formula."""
+
+
+CHUNK = 1 << 14
+"""Graphs held at a time."""
 
 
 class HasGraphs(Protocol):
@@ -56,6 +65,8 @@ def graph_metrics(space: HasGraphs, architectures: Iterable[str] | None = None) 
     effective_width, paths            maximize: many ways side by side converge faster
     parameterised_edges, live_edges, density   maximize: more operations in use, which is size by another name
     algebraic_connectivity, spectral_gap       maximize: a signal spreads over the graph in fewer steps
+    effective_kernel, deepest_kernel   maximize: depth weighed by the size of the kernels, not blurred by pooling
+    unpooled_paths, identity_paths     maximize: ways on which nothing is averaged away, or even changed (ResNets)
 
     Errors: InputError for one string in place of a list, something that is no space, and whatever the space raises for
     a bad architecture. Sources: Chen, Huang, Gong, Hanin & Wang, NeurIPS 2022 (effective depth and width); Montúfar et
@@ -70,12 +81,11 @@ def graph_metrics(space: HasGraphs, architectures: Iterable[str] | None = None) 
     names = list(space if architectures is None else architectures)
     rows = np.full((len(names), len(METRICS)), np.nan)
     connected = np.ones(len(names), dtype=bool)
-    for row, name in enumerate(names):
-        graph = space.graph(name)
-        if graph is not None:
-            values = metrics(graph)
-            rows[row] = [values[metric] for metric in METRICS]
-            connected[row] = values["paths"] > 0
+    for start in range(0, len(names), CHUNK):
+        graphs = [space.graph(name) for name in names[start : start + CHUNK]]
+        known = [start + row for row, graph in enumerate(graphs) if graph is not None]
+        rows[known] = metrics_of_many([graph for graph in graphs if graph is not None])
+        connected[known] = rows[known, 0] > 0
     table = pd.DataFrame(rows, columns=list(METRICS), index=pd.Index(names, name="arch", dtype=str))
     table["connected"] = connected
     table.attrs["proxies"] = {

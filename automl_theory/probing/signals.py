@@ -17,10 +17,15 @@ from automl_theory.probing import sizes
 from automl_theory.probing.activations import Codes
 from automl_theory.probing.batch_norm import BnMode, Statistics
 from automl_theory.probing.call import call, channels_last, check_module
+from automl_theory.probing.entry_jacobian import entry_jacobian
 from automl_theory.probing.exact import frozen_function, observe
+from automl_theory.probing.feature_maps import FeatureMaps, feature_maps
 from automl_theory.probing.instrument import Instrument
 from automl_theory.probing.layer_gradients import LayerGradients, Unsupported
+from automl_theory.probing.loss_gradients import PARTS, LossGradients, layer_weights, loss_gradients
+from automl_theory.probing.perturbation import gaussian_response
 from automl_theory.probing.selection import select_parameters
+from automl_theory.probing.synaptic_flow import log_flow
 from automl_theory.probing.tangent_kernel import Output, measured_kernel
 from automl_theory.probing.untouched import untouched
 
@@ -35,7 +40,8 @@ class Signals:
         net: the module, left as found.
         x: (n, …) inputs, labels y (n,) int64 or None, `classes` the number of classes of the labels.
         bn, output, biases: the named choices of the tangent kernel (see `empirical_ntk`).
-        needs: which signals the pass must collect: a subset of {"kernel", "codes", "features"}.
+        needs: which signals the pass must collect: a subset of {"kernel", "codes", "features"}; and which parts of the
+            pass in training mode will be asked for, so that one pass serves them (`loss_gradients.PARTS`).
         seed: of every further draw (curves, thin networks).
         graph: the cell's graph, if the network comes from a space that has one.
         thin: builds the one-channel network of the same cell for region counting, if the space has one.
@@ -70,6 +76,8 @@ class Signals:
         self.seed, self.graph, self.thin = seed, graph, thin
         self._size = size
         self.n = len(x)
+        self._parts = PARTS & frozenset(needs)
+        self._passes: dict[str, LossGradients] = {}
         self.kernel_method = "none"
         self._refused = ""
         self._kernel: Array | None = None
@@ -79,9 +87,11 @@ class Signals:
         self.eps = float(torch.finfo(self.logits.dtype).eps)
 
     def _collect(self, want_kernel: bool, want_codes: bool) -> None:
+        selected = select_parameters(self.net, self.biases)
+        self.counted = sum(p.numel() for p in selected.values())
+        if not want_kernel and self._collect_in_training(want_codes):
+            return
         with untouched(self.net):
-            selected = select_parameters(self.net, self.biases)
-            self.counted = sum(p.numel() for p in selected.values())
             for parameter in self.net.parameters():
                 parameter.requires_grad_(False)
             if want_kernel and self.bn != "batch" and self.output == "sum":
@@ -98,6 +108,22 @@ class Signals:
                 self._forward(want_codes, None)
         if want_kernel:
             self._kernel, self.kernel_method = self._separate_kernel(self.bn)
+
+    def _collect_in_training(self, want_codes: bool) -> bool:
+        """Whether one pass in training mode gave all: its outputs are those of a pass with frozen statistics."""
+        connected = self.graph is None or self.graph.connected
+        if not self._parts or self.y is None or self.bn != "frozen" or not connected:
+            return False
+        codes = Codes(self.n) if want_codes else None
+        try:
+            found = loss_gradients(self.net, self.x, self.y, self._parts, codes)
+        except (InputError, Unsupported):
+            return False
+        if codes is not None:
+            codes.forget()
+        self._passes = dict.fromkeys(self._parts, found)
+        self._codes, self._features, self.logits = codes, found.features, found.logits
+        return True
 
     def _forward(self, want_codes: bool, gradients: LayerGradients | None) -> Tensor:
         codes = Codes(self.n) if want_codes else None
@@ -197,6 +223,37 @@ class Signals:
             return sizes.module_sizes(self.net, self.x[:1]) | {"relu_units": float(self.codes.units)}
 
     @cached_property
+    def layer_weights(self) -> Mapping[str, Tensor]:
+        """Trainable weights of convolution and linear modules, by name."""
+        return {name: weight.detach() for name, weight in layer_weights(self.net).items()}
+
+    def training(self, part: str) -> LossGradients:
+        """A pass in training mode that has `part` (of `loss_gradients.PARTS`), and all that `needs` named.
+
+        A part that cannot be had costs the others nothing but a pass of their own.
+        """
+        if part not in self._passes:
+            wanted = self._parts | {part} if self.y is not None else frozenset({part})
+            try:
+                found = loss_gradients(self.net, self.x, self.y, wanted)
+            except InputError:
+                if len(wanted) == 1:
+                    raise
+                self._parts, wanted = frozenset(), frozenset({part})
+                found = loss_gradients(self.net, self.x, self.y, wanted)
+            self._passes |= dict.fromkeys(wanted, found)
+        return self._passes[part]
+
+    @cached_property
+    def log_flow(self) -> float:
+        """log Σ|θ ∂R/∂θ| of the network of absolute weights without normalisation; see `synaptic_flow`."""
+        return log_flow(self.net, self.x)
+
+    def gaussian_response(self, alpha: float, samples: int) -> tuple[float, list[float]]:
+        """How far the features of Gaussian weights move with a Gaussian input, and BatchNorm's variances."""
+        return gaussian_response(self.net, self.x, self.seed, alpha, samples)
+
+    @cached_property
     def _statistics(self) -> Statistics:
         with untouched(self.net):
             return observe(self.net, self.x, "frozen").statistics
@@ -217,3 +274,14 @@ class Signals:
             call(self.net, channels_last(x))
         codes.forget()
         return codes
+
+    @cached_property
+    def feature_maps(self) -> FeatureMaps:
+        """Feature maps of the layers, activation patterns of the units and covariances of the blocks."""
+        return feature_maps(self.net, self.x)
+
+    @cached_property
+    def entry_jacobian(self) -> Array:
+        """Jacobian (n, C, D) of the logits by the first entry of each of the D trainable parameter tensors."""
+        found: Array = entry_jacobian(self.net, self.x, lambda: self._statistics).cpu().numpy()
+        return found

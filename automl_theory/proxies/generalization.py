@@ -38,6 +38,20 @@ def ntk_alignment(signals: Signals) -> Value:
     return float((k * labels).sum() / (norm * np.linalg.norm(labels))), "ok"
 
 
+def ntk_label_alignment(signals: Signals) -> Value:
+    """A = ⟨K, T⟩_F/(‖K‖_F ‖T‖_F), T_ij = 1 for equal labels, −1/(C − 1) for others: yᵀKy/(‖K‖_F n) for two classes.
+
+    Generalization; maximize; unit: 1. Kernel-target alignment as it was first defined, in [−1, 1]; C is the number of
+    classes in the batch, and T = yyᵀ with y = ±1 for two. A kernel that is large for every pair scores low, whatever
+    the labels: `ntk_alignment` is the centred form. Edge values: undefined without labels of two classes. Source:
+    Cristianini et al. 2001.
+    """
+    y = _targets(signals)
+    classes = int((y.sum(0) > 0).sum())
+    target = (y @ y.T * classes - 1) / (classes - 1)
+    return float((signals.kernel * target).sum() / (np.linalg.norm(signals.kernel) * np.linalg.norm(target))), "ok"
+
+
 def ntk_label_complexity(signals: Signals) -> Value:
     """√(tr(Yᵀ K⁻¹ Y)/n), the multi-class form of √(yᵀK⁻¹y/n): the kernel norm of a function that fits the labels.
 
@@ -93,6 +107,7 @@ _KERNEL = frozenset({"kernel", "labels"})
 
 PROXIES = [
     Proxy("ntk_alignment", "generalization", "maximize", "1", ntk_alignment, _KERNEL),
+    Proxy("ntk_label_alignment", "generalization", "maximize", "1", ntk_label_alignment, _KERNEL, core=False),
     Proxy("ntk_label_complexity", "generalization", "minimize", "parameter", ntk_label_complexity, _KERNEL),
     Proxy("ntk_regression_error", "generalization", "minimize", "squared error", ntk_regression_error, _KERNEL),
     Proxy(

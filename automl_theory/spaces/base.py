@@ -26,8 +26,8 @@ class Space(Protocol):
 
         size_metrics(arch, **settings)   sizes of the string in closed form (otherwise the built module is measured)
         build_thin(arch, ...)            the one-channel network in which TE-NAS counts linear regions
-        choices, assemble(chosen)        the variables of an architecture with their options, variable -> tuple of texts,
-                                         and the architecture of an option for each; search loops vary them
+        choices, assemble(chosen)        the variables of an architecture, {variable: options}, and the architecture of
+                                         an option for each; search loops vary them
         fingerprint(net)                 a text that differs for networks that differ, where the string alone does not
                                          say what is built; a store compares it, and refuses a changed network
     """

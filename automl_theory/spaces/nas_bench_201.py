@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from automl_theory.networks.cell import CellNetwork, ThinNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
 LARGEST = {"channels": 2**14, "cells_per_stage": 2**10}
 
 
@@ -96,13 +97,12 @@ class NasBench201:
 
     def graph(self, arch: str) -> CellGraph:
         """Return the cell: weight 1 for a convolution, 0 for a skip or a pooling; `none` is no edge."""
+        operations = {edge: op for edge, op in zip(EDGES, self.parse(arch), strict=True) if op != "none"}
         return CellGraph(
             4,
-            (
-                (source, target, int(operation in CONVOLUTIONS))
-                for (source, target), operation in zip(EDGES, self.parse(arch), strict=True)
-                if operation != "none"
-            ),
+            ((source, target, int(operation in CONVOLUTIONS)) for (source, target), operation in operations.items()),
+            kernels={edge: KERNELS[operation] for edge, operation in operations.items() if operation in KERNELS},
+            pooled=[edge for edge, operation in operations.items() if operation == "avg_pool_3x3"],
         )
 
     def build(

@@ -19,7 +19,9 @@ def cells(draw, largest=6):
     pairs = list(combinations(range(nodes), 2))
     weights = draw(st.lists(st.sampled_from([None, 0, 1, 2]), min_size=len(pairs), max_size=len(pairs)))
     edges = [(*pair, weight) for pair, weight in zip(pairs, weights, strict=True) if weight is not None]
-    return CellGraph(nodes, draw(st.permutations(edges)))
+    kernels = {(s, t): draw(st.sampled_from([0, 1, 9])) for s, t, _ in edges if draw(st.booleans())}
+    pooled = [(s, t) for s, t, _ in edges if draw(st.integers(0, 3)) == 0]
+    return CellGraph(nodes, draw(st.permutations(edges)), kernels, pooled)
 
 
 def all_paths(cell: CellGraph) -> list[list[tuple[int, int]]]:
@@ -49,6 +51,10 @@ def test_metrics_equal_brute_force(cell):
     mean = sum(depths) / len(paths)
     deep = sum(d > 0 for d in depths)
     spectrum = sorted(nx.adjacency_spectrum(graph).real)
+    kernel = {(s, t): k for (s, t, _), k in zip(cell.edges, cell.kernels, strict=True)}
+    pools = {(s, t) for (s, t, _), pooled in zip(cell.edges, cell.pooled, strict=True) if pooled}
+    entries = [sum(kernel[edge] for edge in path) for path in paths]
+    sharp = [k for k, path in zip(entries, paths, strict=True) if not pools.intersection(path)]
     expected = {
         "paths": len(paths),
         "effective_depth": mean,
@@ -63,6 +69,10 @@ def test_metrics_equal_brute_force(cell):
         "density": nx.density(graph),
         "algebraic_connectivity": sorted(nx.laplacian_spectrum(graph))[1],
         "spectral_gap": spectrum[-1] - spectrum[-2],
+        "effective_kernel": sum(entries) / len(paths),
+        "deepest_kernel": max(sharp, default=0),
+        "unpooled_paths": len(sharp),
+        "identity_paths": sharp.count(0),
     }
     assert found == pytest.approx(expected, abs=1e-12)
 
@@ -90,7 +100,10 @@ def test_dead_edges_do_not_count():
 
 def test_disconnected_cell():
     found = metrics(CellGraph(4, [(0, 1, 1), (2, 3, 1)]))
-    zeros = {"paths", "total_depth", "parameterised_edges", "live_edges", "algebraic_connectivity"}
+    zeros = {
+        *("paths", "total_depth", "parameterised_edges", "live_edges", "algebraic_connectivity"),
+        *("unpooled_paths", "identity_paths"),
+    }
     assert {name for name, value in found.items() if value == 0} == zeros
     assert {name for name, value in found.items() if math.isnan(value)} == set(METRICS) - zeros
     assert not CellGraph(2, []).connected
@@ -138,6 +151,28 @@ def test_relabelling_inner_nodes_keeps_the_metrics():
 def test_bad_cells_are_refused(nodes, edges, reason):
     with pytest.raises(InputError, match=reason):
         CellGraph(nodes, edges)
+
+
+def test_kernels_and_poolings_of_a_cell_by_hand():
+    edges = [(0, 1, 1), (1, 2, 0), (0, 2, 0)]
+    found = metrics(CellGraph(3, edges, kernels={(0, 1): 9}, pooled=[(1, 2)]))
+    assert found["effective_kernel"] == 9 / 2
+    assert (found["deepest_kernel"], found["unpooled_paths"], found["identity_paths"]) == (0, 1, 1)
+    told = metrics(CellGraph(3, edges))
+    assert (told["effective_kernel"], told["deepest_kernel"], told["unpooled_paths"]) == (1 / 2, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "pooled", "reason"),
+    [
+        ({(0, 2): 9}, [], r"\(0, 2\) is no edge; give kernels and poolings of the cell's edges"),
+        ({}, [(1, 0)], r"\(1, 0\) is no edge"),
+        ({(0, 1): -1}, [], "a kernel has a negative number of entries"),
+    ],
+)
+def test_kernels_and_poolings_are_of_edges(kernels, pooled, reason):
+    with pytest.raises(InputError, match=reason):
+        CellGraph(3, [(0, 1, 1), (1, 2, 0)], kernels, pooled)
 
 
 def test_numbers_of_numpy_are_numbers():

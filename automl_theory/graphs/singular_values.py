@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import LinAlgError, eigh
 from scipy.linalg.blas import dsyrk
 from scipy.sparse import csr_array
 
@@ -53,12 +53,13 @@ def top_two(matrix: csr_array, *, binary: bool) -> tuple[float, float]:
 
 
 def _top(gram: Array, count: int) -> Array:
-    """The `count` largest eigenvalues, ascending; the upper triangle is read, and overwritten."""
-    q = len(gram)
-    values: Array = eigh(
-        gram, lower=False, eigvals_only=True, subset_by_index=[q - count, q - 1], overwrite_a=True, check_finite=False
-    )
-    return values
+    """The `count` largest eigenvalues, ascending; the upper triangle is read, and overwritten.
+
+    All are computed: beside the reduction to tridiagonal form that costs next to nothing, and the bisection for a few
+    of them finds none in some degenerate Grams.
+    """
+    values: Array = eigh(gram, lower=False, eigvals_only=True, overwrite_a=True, check_finite=False, driver="ev")
+    return values[-count:]
 
 
 def _gram(tall: csr_array) -> Array:
@@ -91,8 +92,11 @@ def _dense_blocks(tall: csr_array) -> Iterator[Array]:
 def _deflated(tall: csr_array) -> float:
     """σ2², the largest eigenvalue of the Gram of B - B v vᵀ, v the top right singular vector."""
     q = tall.shape[1]
-    vectors: Any = eigh(_gram(tall), lower=False, subset_by_index=[q - 1, q - 1], check_finite=False)[1]
-    top = vectors[:, 0]
+    try:
+        vectors: Any = eigh(_gram(tall), lower=False, subset_by_index=[q - 1, q - 1], check_finite=False)[1]
+    except LinAlgError:
+        vectors = eigh(_gram(tall), lower=False, check_finite=False, driver="ev")[1]
+    top = vectors[:, -1]
     rest = np.zeros((q, q), order="F")
     for block in _dense_blocks(tall):
         rest = dsyrk(1.0, (block - np.outer(block @ top, top)).T, beta=1.0, c=rest, overwrite_c=1)

@@ -80,3 +80,16 @@ def test_nothing_one_row_and_one_edge():
     assert measured(np.ones((1, 1)), binary=True) == (1.0, 0.0)
     assert measured(np.array([[3.0], [4.0]]), binary=False) == (5.0, 0.0)
     assert measured(np.eye(2), binary=True) == (1.0, 1.0)
+
+
+def test_a_degenerate_gram_in_which_bisection_finds_no_eigenvalue():
+    """A layer of 22 outputs with three inputs each, of which few are shared: LAPACK's dsyevr gave an internal error."""
+    shared = [{4, 6, 12}, {11, 12, 16}, {6, 16}, {0, 18}, {2, 5}, {13, 15}]
+    rows = [[column in members for column in range(22)] for members in shared]
+    for column in range(22):
+        alone = np.arange(22) == column
+        rows += [list(alone)] * (3 - sum(column in members for members in shared))
+    mask = np.array(rows, dtype=bool)
+    assert (mask.sum(axis=0) == 3).all()
+    np.testing.assert_allclose(measured(mask, binary=True), sigmas(mask), atol=1e-9, rtol=0)
+    np.testing.assert_allclose(np.square(measured(mask, binary=True)), [5.93543233, 4.0], atol=1e-8, rtol=0)

@@ -17,7 +17,7 @@ HOME = Path(automl_theory.__file__).parent
 # From the ground up. A room is a folder or a file of the package; those of one floor do not know each other.
 FLOORS = [
     {"errors", "terminal"},
-    {"linalg", "safe_pickle", "progress", "graphs", "networks", "training"},
+    {"linalg", "plugins", "safe_pickle", "progress", "graphs", "networks", "training"},
     {"sources", "spaces", "probing", "infinite_width"},
     {"data"},
     {"proxies", "pruning"},
@@ -29,7 +29,7 @@ FLOORS = [
     {"__init__", "__main__"},
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEVER_TORCH = ("accuracy", "analysis", "graphs", "infinite_width", "progress", "report", "terminal")
+NEVER_TORCH = ("accuracy", "analysis", "graphs", "infinite_width", "plugins", "progress", "report", "terminal")
 TORCH_AND_PANDAS = ("scoring", "search", "studies", "testing", "cli")
 
 FILES = sorted(HOME.rglob("*.py"))

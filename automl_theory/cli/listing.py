@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from automl_theory.cli.options import PROGRAM
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import InputError, one_line, suggest
+from automl_theory.plugins import warn
 
 LISTS = ("proxies", "spaces")
 
@@ -16,17 +17,36 @@ def list_(
     what: Annotated[str, typer.Argument(metavar="proxies|spaces", help="What to list.")],
     family: Annotated[str | None, typer.Option(help="Only proxies of one aspect.")] = None,
 ) -> None:
-    """Show the proxies (aspect, direction, formula) or the search spaces."""
+    """Show the proxies (aspect, direction, formula) or the search spaces, and which distribution a plug-in is from."""
     if what not in LISTS:
         raise InputError(f"cannot list {what!r}; use: {PROGRAM} list {'|'.join(LISTS)}.{suggest(what, LISTS)}")
     if what == "spaces":
-        from automl_theory.spaces import list_spaces, space
-
-        for name in list_spaces():
-            known = space(name)
-            print(f"{name}  {known.size} architectures, {len(known.representatives())} classes of equal ones")
+        _list_spaces()
         return
-    from automl_theory.proxies import REGISTRY, list_proxies
+    from automl_theory.proxies import get_proxy, list_proxies, proxy_plugins
     from automl_theory.terminal import print_proxies
 
-    print_proxies([REGISTRY[name] for name in list_proxies(family)])
+    names = list_proxies(family)
+    print_proxies([get_proxy(name) for name in names])
+    for name in names:
+        if name in proxy_plugins():
+            print(f"{name} is a plug-in of {proxy_plugins()[name].distribution}")
+
+
+def _list_spaces() -> None:
+    from automl_theory.spaces import list_spaces, space, space_plugins
+
+    for name in list_spaces():
+        plugin = space_plugins().get(name)
+        try:
+            known = space(name)
+            classes = getattr(known, "classes", None)
+            equal = len(known.representatives()) if classes is None else classes
+            line = f"{name}  {known.size} architectures, {equal} classes of equal ones"
+        except Exception as error:
+            if plugin is None:
+                raise
+            named = plugin.distribution in str(error)
+            warn(error if named else f"the plug-in {name!r} of {plugin.distribution} is broken ({one_line(error)})")
+            continue
+        print(line if plugin is None else f"{line}  (plug-in of {plugin.distribution})")

@@ -13,6 +13,19 @@ from automl_theory.cli.options import HOW, OUT, RUN, WHAT, Force
 if TYPE_CHECKING:
     from automl_theory.studies.no_free_lunch.setup import Setup
 
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder that keeps everything finished, tables too; a stopped run goes on from it. Default: one in "
+        "runs/, named by the settings.",
+        rich_help_panel=RUN,
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes. Default: as many as there are cores.", rich_help_panel=RUN)
+]
+
 app = typer.Typer(no_args_is_help=True, help="Measure a paper's claims anew: agree, differ or cannot tell.")
 
 
@@ -47,18 +60,8 @@ def no_free_lunch(
         bool,
         typer.Option("--tune", help="Each network its own learning rate out of four.", rich_help_panel=HOW),
     ] = False,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder that keeps everything finished, tables too; a stopped run goes on from it. Default: one in "
-            "runs/, named by the settings.",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes. Default: as many as there are cores.", rich_help_panel=RUN)
-    ] = None,
+    run: Run = None,
+    workers: Workers = None,
     output: Annotated[Path, typer.Option("--html", "--output", help="The page to write.", rich_help_panel=OUT)] = Path(
         "no_free_lunch.html"
     ),
@@ -89,10 +92,10 @@ def no_free_lunch(
         "workers": usable_cores() if workers is None else workers,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    _reproduce(replace(QUICK if quick else FULL, **chosen), run, output)
+    _no_free_lunch(replace(QUICK if quick else FULL, **chosen), run, output)
 
 
-def _reproduce(setup: Setup, folder: Path | None, output: Path) -> None:
+def _no_free_lunch(setup: Setup, folder: Path | None, output: Path) -> None:
     from automl_theory.studies.no_free_lunch.console import print_claims
     from automl_theory.studies.no_free_lunch.page import write_page
     from automl_theory.studies.no_free_lunch.reproduce import run
@@ -100,3 +103,45 @@ def _reproduce(setup: Setup, folder: Path | None, output: Path) -> None:
     study = run(setup, folder, progress=True)
     print_claims(study.table, study.summary)
     print(f"tables: {study.folder}\npage: {write_page(study, output)}")
+
+
+@app.command("pruned-ntk")
+def pruned_ntk(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="4,096 networks in place of 12,800: seconds.", rich_help_panel=WHAT)
+    ] = False,
+    draws: Annotated[
+        int | None, typer.Option(help="Networks of each pair of density and width.", rich_help_panel=HOW)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=HOW)] = 0,
+    run: Run = None,
+    workers: Workers = None,
+    output: Annotated[Path, typer.Option("--html", "--output", help="The page to write.", rich_help_panel=OUT)] = Path(
+        "pruned_ntk.html"
+    ),
+    force: Force = False,
+) -> None:
+    """The NTK of randomly pruned networks (Yang & Wang, 2023): both theorems and the variance, on drawn networks.
+
+    Writes a page with figures and verdicts, and the tables behind it.
+    """
+    from automl_theory.errors import require
+    from automl_theory.scoring.files import check_free, check_writable
+
+    require("jinja2", "report")
+    check_free(check_writable(output, (".html", ".htm")), force)
+    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.studies.console import print_claims
+    from automl_theory.studies.pruned_ntk import contents, page, reproduce
+    from automl_theory.studies.pruned_ntk.setup import FULL, QUICK
+
+    base = QUICK if quick else FULL
+    setup = replace(
+        base,
+        draws=base.draws if draws is None else draws,
+        seed=seed,
+        workers=usable_cores() if workers is None else workers,
+    )
+    study = reproduce.run(setup, reproduce.default_folder(setup) if run is None else run, progress=True)
+    print_claims(contents.claims(study), contents.HEADS, contents.summary(study))
+    print(f"tables: {study.folder}\npage: {page.write_page(study, output)}")

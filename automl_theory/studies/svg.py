@@ -110,11 +110,11 @@ def vertical(values: Iterable[float], *, log: bool | None = None) -> Scale:
 
 def chart(
     name: str, title: str, beneath: str, x: Scale, y: Scale, labels: tuple[str, str], body: Sequence[str],
-    legend: Sequence[tuple[str, str]] = (),
+    legend: Sequence[tuple[str, ...]] = (),
 ) -> str:  # fmt: skip
     """A chart: title, a smaller line below it, two axes with grid and labels, what is drawn in it, a legend below.
 
-    `name` is its id in the page, `legend` pairs of words and stroke. A reader's software is told title and small line.
+    `name` is its id in the page, `legend` (words, stroke, dash or none). A reader's software hears title and small line.
     """
     height = HEIGHT + 16 * math.ceil(len(legend) / 2)
     parts = [
@@ -135,8 +135,8 @@ def chart(
     parts.append(text(across, HEIGHT - 8, labels[0] + (" (log)" if x.log else ""), "", "middle"))
     turn = f' transform="rotate(-90 12 {middle})"'
     parts.append(text(12, middle, labels[1] + (" (log)" if y.log else ""), "", "middle", turn))
-    for place, (words, stroke) in enumerate(legend):
+    for place, (words, stroke, *dash) in enumerate(legend):
         left, down = 10 + (WIDTH - 10) / 2 * (place % 2), HEIGHT + 10 + 16 * (place // 2)
-        parts.append(polyline([(left, down - 4), (left + 16, down - 4)], stroke, 3))
+        parts.append(polyline([(left, down - 4), (left + 16, down - 4)], stroke, 3, *dash))
         parts.append(text(left + 22, down, words, "legend"))
     return "".join([*parts, *body, "</svg>"])

@@ -8,6 +8,7 @@ maps inputs (n, ...) to logits (n, classes) can be trained: a cell network, a pe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,6 +22,8 @@ from automl_theory.training.data import Data, check_data, check_labels, check_se
 from automl_theory.training.recipe import Recipe, orders
 
 EVALUATION_BATCH = 512
+
+Step = Callable[[torch.optim.Optimizer], object]
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,25 @@ class Result:
     status: str
 
 
-def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | None = None, seed: int = 0) -> Result:
+def train(
+    net: nn.Module,
+    train_data: Data,
+    test_data: Data,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    *,
+    step: Step | None = None,
+) -> Result:
     """Train `net` in place from the weights it has, and leave it in eval mode.
 
     train_data, test_data   pairs (x, y): x (n, ...) as the network takes it, y (n,) int64 class numbers
     seed                    decides the order of samples and nothing else (the weights are the caller's; see
                             `networks.initialise`): torch's generator `seed` permutes them once an epoch. torch's global
                             random state is used only by a network that draws from it, such as one with dropout
+    step                    called with the optimiser in place of its `step()`, after each backward pass: the gradients
+                            are in the parameters, the rate is the recipe's. It takes the step, or does not. So masks
+                            can move in training (`step=sparse.step` of a `pruning.dynamic.DynamicSparse`), and whoever
+                            counts its calls can look at the network now and then; it leaves the mode as it found it
 
     Parameters with `requires_grad=False` stay as they are. Equal inputs, seed, threads and memory layout on one machine
     and one version of torch give equal results, bit for bit. Elsewhere the last bits differ, and training amplifies
@@ -69,7 +84,7 @@ def train(net: nn.Module, train_data: Data, test_data: Data, recipe: Recipe | No
     for name, data in (("train_data", train_data), ("test_data", test_data)):
         check_data(name, data)
     check_seed(seed)
-    history, finite = _fit(net, *train_data, recipe, seed)
+    history, finite = _fit(net, *train_data, recipe, seed, step)
     final = [evaluate(net, data) if finite else (math.nan, math.nan) for data in (train_data, test_data)]
     finite = finite and all(math.isfinite(loss) for loss, _ in final)
     if not finite:
@@ -103,7 +118,9 @@ def evaluate(net: nn.Module, data: Data) -> tuple[float, float]:
     return loss / len(y), 100.0 * right / len(y)
 
 
-def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tuple[list[float], bool]:
+def _fit(
+    net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, step: Step | None
+) -> tuple[list[float], bool]:
     """Return the accuracy of each finished epoch and whether every loss was finite."""
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     history: list[float] = []
@@ -130,7 +147,10 @@ def _fit(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> tup
                 return history, False
             optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            if step is None:
+                optimiser.step()
+            else:
+                step(optimiser)
             right += int((logits.argmax(1) == labels).sum())
         history.append(100.0 * right / len(y))
     return history, True

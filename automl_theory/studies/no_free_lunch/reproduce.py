@@ -23,6 +23,7 @@ from automl_theory.errors import InputError, Interrupted
 from automl_theory.progress import Report, reporting
 from automl_theory.sources import read_source
 from automl_theory.studies import folder as kept
+from automl_theory.studies import images
 from automl_theory.studies.no_free_lunch import caveats, claims, ensembles, measure, train
 from automl_theory.studies.no_free_lunch.setup import FULL, Setup
 from automl_theory.studies.no_free_lunch.study import Study
@@ -114,7 +115,7 @@ def description(setup: Setup) -> dict[str, Any]:
             "name": raw.name,
             "source": f"{raw.origin}, standardised per channel by the training part",
             "samples": len(raw.labels),
-            "sha256": train.digest(setup.data, setup.train_samples),
+            "sha256": images.digest(setup.data, setup.train_samples),
         },
         "versions": {name: metadata.version(name).partition("+")[0] for name in VERSIONED},
     }

@@ -15,7 +15,6 @@ table under each code. Among the 541 codes are 221 such networks.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,14 +26,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from automl_theory.data import dataset, stratified_split
 from automl_theory.progress import Report
 from automl_theory.spaces.mlp_dag_stacks import groups, stack
+from automl_theory.studies import images
 from automl_theory.studies.no_free_lunch.setup import Setup
 from automl_theory.studies.pieces import Arrays, run_pieces
 from automl_theory.training import Data, Many, Recipe, train_many
 
-SPLIT_SEED = 0
 PIECE = 12
 """Networks trained at once, at most: fixed, since the last bits depend on it."""
 
@@ -106,27 +104,13 @@ def train_all(
 
 @cache
 def parts(data: str, train_samples: int) -> tuple[tuple[Data, Data], int]:
-    """The training and the test part, standardised per channel by the training part, and flattened; and the classes.
+    """The training and the test part of `images.parts`, flattened; and the classes.
 
     A standardised image has mean square 1 a number, |x|² = d, so that under He initialisation every layer's mean square
     is of order 1: the paper's normalisation, too. Errors: InputError for unreadable data or too few samples.
     """
-    whole = dataset(data)
-    chosen, rest = stratified_split(whole.labels, train_samples, SPLIT_SEED)
-    known = whole.images[chosen]
-    mean, std = (f(known, axis=(0, 2, 3), keepdims=True, dtype=np.float64) for f in (np.mean, np.std))
-    images = torch.from_numpy(((whole.images - mean) / np.where(std > 0, std, 1)).astype(np.float32)).flatten(1)
-    labels = torch.from_numpy(whole.labels)
-    return ((images[chosen], labels[chosen]), (images[rest], labels[rest])), whole.classes
-
-
-def digest(data: str, train_samples: int) -> str:
-    """16 digits that say which images were trained on, and which were not."""
-    state = hashlib.sha256()
-    for part in parts(data, train_samples)[0]:
-        for values in part:
-            state.update(values.numpy().tobytes())
-    return state.hexdigest()[:16]
+    ((x, y), (x_test, y_test)), classes = images.parts(data, train_samples)
+    return ((x.flatten(1), y), (x_test.flatten(1), y_test)), classes
 
 
 def recipe(setup: Setup, epochs: int | None = None) -> Recipe:
@@ -140,7 +124,7 @@ def identity(setup: Setup) -> dict[str, Any]:
     settings = setup.settings()
     return {
         **{name: settings[name] for name in names},
-        "images": digest(setup.data, setup.train_samples),
+        "images": images.digest(setup.data, setup.train_samples),
         "torch": torch.__version__,
     }
 

@@ -18,6 +18,8 @@ _PUBLIC = {
     "score": "automl_theory.scoring.single",
     "score_space": "automl_theory.scoring.engine",
     "load_batch": "automl_theory.data",
+    "search": "automl_theory.search.run",
+    "testing": "automl_theory.testing",
     "graph_metrics": "automl_theory.graphs.table",
     "mask_metrics": "automl_theory.graphs.mask_metrics",
     "mask_table": "automl_theory.graphs.mask_table",
@@ -38,6 +40,7 @@ _PUBLIC = {
     "AccuracyComposite": "automl_theory.analysis.supervised",
     "cross_validate_accuracy": "automl_theory.analysis.supervised",
     "rank_table": "automl_theory.analysis.composite",
+    "Objective": "automl_theory.search.objective",
     "report": "automl_theory.report.html",
     "figures": "automl_theory.report",
 }

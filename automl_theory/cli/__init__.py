@@ -19,6 +19,7 @@ from automl_theory.cli.options import PROGRAM
 from automl_theory.cli.pruning import prune
 from automl_theory.cli.ranking import rank, report
 from automl_theory.cli.scoring import PRESETS, score
+from automl_theory.cli.searching import search
 from automl_theory.cli.stores import export, merge
 from automl_theory.errors import AutoMLTheoryError, Interrupted
 
@@ -55,6 +56,7 @@ def common(
 
 app.command("list")(list_)
 app.command()(score)
+app.command()(search)
 app.command()(prune)
 app.add_typer(accuracies.app, name="accuracy")
 app.add_typer(reproduce.app, name="reproduce")

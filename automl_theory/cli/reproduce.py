@@ -145,3 +145,77 @@ def pruned_ntk(
     study = reproduce.run(setup, reproduce.default_folder(setup) if run is None else run, progress=True)
     print_claims(contents.claims(study), contents.HEADS, contents.summary(study))
     print(f"tables: {study.folder}\npage: {page.write_page(study, output)}")
+
+
+@app.command("sparse-masks")
+def sparse_masks(
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Fewer methods, seeds and epochs: a look in a minute.", rich_help_panel=WHAT),
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="digits, a folder with CIFAR-10 or CIFAR-100, or a .npz with x and y. Default: digits.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    train_samples: Annotated[
+        int | None, typer.Option(help="Samples to train on; the rest is for the test.", rich_help_panel=WHAT)
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Initialisations of each network. Default: 5.", rich_help_panel=HOW)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every training.", rich_help_panel=HOW)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Rate of SGD at the start, the same for all.", rich_help_panel=HOW)
+    ] = None,
+    population: Annotated[
+        int | None, typer.Option(help="Candidates of full-spectrum pruning.", rich_help_panel=HOW)
+    ] = None,
+    run: Run = None,
+    workers: Workers = None,
+    output: Annotated[Path, typer.Option("--html", "--output", help="The page to write.", rich_help_panel=OUT)] = Path(
+        "sparse_masks.html"
+    ),
+    force: Force = False,
+) -> None:
+    """Masks as graphs (Hoang et al., 2023): pruned by fourteen methods, measured and trained. Which measures rank them?
+
+    Writes a page with figures and answers, and the tables behind it.
+    """
+    from automl_theory.errors import InputError, require
+    from automl_theory.scoring.files import check_free, check_writable
+
+    require("jinja2", "report")
+    if seeds is not None and seeds < 1:
+        raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
+    check_free(check_writable(output, (".html", ".htm")), force)
+    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.studies import sparse_masks as study_of
+    from automl_theory.studies.console import print_claims
+    from automl_theory.studies.sparse_masks import answers, contents, page
+
+    given: dict[str, Any] = {
+        "data": data,
+        "train_samples": train_samples,
+        "seeds": None if seeds is None else tuple(range(seeds)),
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "population": population,
+        "workers": usable_cores() if workers is None else workers,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    study = study_of.run(replace(study_of.QUICK if quick else study_of.FULL, **chosen), run, progress=True)
+    found = answers.answers(study)
+    kept_answers(study.folder, found)
+    print_claims(found, answers.HEADS, contents.summary(found))
+    print(f"tables: {study.folder}\npage: {page.write_page(study, found, output)}")
+
+
+def kept_answers(folder: Path, answers: Any) -> None:
+    """Write the answers beside the tables they come from."""
+    from automl_theory.studies.folder import write_whole
+
+    write_whole(folder / "answers.csv", lambda draft: answers.to_csv(draft, index=False))

@@ -35,7 +35,7 @@ class MixedEdge(nn.ModuleDict):
         terms = [operation(x) for name, operation in self.items() if name != "none"]
         if not terms:
             return None
-        total = sum(terms[1:], start=terms[0])
+        total: Tensor = sum(terms[1:], start=terms[0])
         return total if len(self) == 1 else total * (1 / len(self))
 
 

@@ -114,7 +114,7 @@ def chart(
 ) -> str:  # fmt: skip
     """A chart: title, a smaller line below it, two axes with grid and labels, what is drawn in it, a legend below.
 
-    `name` is its id in the page, `legend` (words, stroke, dash or none). A reader's software hears title and small line.
+    `name` is its id in the page, `legend` (words, stroke, dash or none). A reader's software hears both lines.
     """
     height = HEIGHT + 16 * math.ceil(len(legend) / 2)
     parts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -57,13 +58,13 @@ def claims(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _predicted(row: dict[str, object]) -> object:
+def _predicted(row: dict[Any, Any]) -> object:
     if row["statement"] == "variance":
         return f"≥ {row['predicted']:g}" if row["predicted"] else "above 0"
     return row["predicted"]
 
 
-def _why(row: dict[str, object]) -> str:
+def _why(row: dict[Any, Any]) -> str:
     if row["statement"] == "variance":
         held = {"agree": "the whole interval is", "differ": "none of the interval is"}
         return f"{held.get(str(row['verdict']), 'only a part of the interval is')} there".capitalize() + "."

@@ -1,0 +1,304 @@
+"""One search from its seed to the architecture that it found, within a budget, step by step in a journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from automl_theory.data import load_batch
+from automl_theory.errors import InputError, Interrupted, suggest
+from automl_theory.search import tenas
+from automl_theory.search.connectivity import moderate
+from automl_theory.search.evolution import evolution
+from automl_theory.search.journal import Journal
+from automl_theory.search.merit import Numbers, best
+from automl_theory.search.nsga2 import nsga2
+from automl_theory.search.objective import Objective
+from automl_theory.search.random_search import random_search
+from automl_theory.search.variation import Variables
+from automl_theory.sources import Spec
+from automl_theory.spaces import Space, space
+
+Loop = Generator[str, Numbers, None]
+Told = Callable[[int, int], None]
+
+PRUNING = ("tenas", "tegnas")
+ALGORITHMS = ("random", "evolution", "nsga2", *PRUNING)
+ASPECTS = ("naswot", "ntk_lambda_min_normalised", "ntk_regression_error")
+"""One proxy of each aspect: expressivity, convergence, generalization."""
+EVALUATIONS = 100
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    found         the architecture
+    best          all architectures that were measured, best first; the found one alone for TE-NAS
+    trace         the steps: {"arch", "values", "statuses", "seconds"} of an evaluation; of a pruning round
+                  {"changes", "removed", "left", "evaluations", "seconds"}
+    evaluations   architectures that were asked for, repeated ones too; for TE-NAS supernets, counting repeats
+    seconds       that measuring them took; an architecture whose class came up before in this search costs none
+    """
+
+    algorithm: str
+    seed: int
+    found: str
+    best: tuple[str, ...]
+    trace: tuple[dict[str, Any], ...] = field(repr=False)
+    evaluations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search as it was asked for, the same for every seed; see `search`."""
+
+    space: Space
+    algorithm: str
+    proxies: tuple[str, ...]
+    data: Spec
+    evaluations: int | None
+    budget_seconds: float | None
+    radius: float | None
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    threads: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it."""
+        return 3 if self.algorithm in PRUNING else self.evaluations or 0
+
+    def about(self, seed: int) -> dict[str, Any]:
+        """What decides the steps, ready for JSON."""
+        batch = load_batch(self.data, 16, 0)
+        return {
+            "space": self.space.name,
+            "algorithm": self.algorithm,
+            "proxies": list(self.proxies),
+            "data": f"{batch.name}: {batch.digest[:16]}",
+            "seed": seed,
+            "radius": self.radius,
+            "settings": {name: str(value) for name, value in sorted(self.settings.items())},
+            "options": {name: str(value) for name, value in sorted(self.options.items())},
+        }
+
+
+def default_folder(asked: Search) -> Path:
+    """runs/search-<space>-<algorithm>-<digest of what decides the steps>: the same command finds the same folder."""
+    about = {name: value for name, value in asked.about(0).items() if name != "seed"}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:10]
+    return Path("runs") / f"search-{asked.space.name}-{asked.algorithm}-{digest}"
+
+
+def prepare(
+    space_or_name: str | Space,
+    algorithm: str = "evolution",
+    proxies: str | Iterable[str] = ASPECTS,
+    data: Spec = "digits",
+    *,
+    evaluations: int | None = None,
+    budget_seconds: float | None = None,
+    radius: float | None = None,
+    threads: int = 1,
+    options: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Search:
+    """Check what `search` is asked for, so far as that needs no network; its docstring tells arguments and errors."""
+    where = space(space_or_name)
+    if algorithm not in ALGORITHMS:
+        near = suggest(algorithm, ALGORITHMS)
+        raise InputError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}.{near}")
+    for name, value in (("evaluations", evaluations), ("seconds", budget_seconds)):
+        if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
+            raise InputError(f"the budget of {name} must be above 0, got {value!r}; give a positive number")
+    if evaluations is not None and not isinstance(evaluations, int):
+        raise InputError(f"the budget of evaluations must be a whole number, got {evaluations!r}; round it")
+    if algorithm in PRUNING:
+        if evaluations is not None or budget_seconds is not None:
+            raise InputError(f"{algorithm} ends by itself, after three rounds of pruning; leave the budget out")
+        if radius is not None:
+            raise InputError(f"{algorithm} prunes a supernet, whose architectures no filter can leave out; drop it")
+        tenas.start(where)
+        allowed = set(tenas.Supernets.__dataclass_fields__) - {"data", "generalization", "_batches"}
+        for name in settings:
+            if name not in allowed:
+                known = ", ".join(sorted(allowed))
+                raise InputError(f"{algorithm} has no setting {name!r}; it has {known}.{suggest(name, allowed)}")
+        names: tuple[str, ...] = tuple(tenas.BETTER)[: 3 if algorithm == "tegnas" else 2]
+    else:
+        objective = Objective(where, proxies, data, threads=threads, **settings)
+        names = objective.names
+        if evaluations is None and budget_seconds is None:
+            evaluations = EVALUATIONS
+    return Search(
+        where, algorithm, names, data, evaluations, budget_seconds, radius, settings, dict(options or {}), threads
+    )
+
+
+def search(
+    space_or_name: str | Space,
+    algorithm: str = "evolution",
+    proxies: str | Iterable[str] = ASPECTS,
+    data: Spec = "digits",
+    *,
+    evaluations: int | None = None,
+    budget_seconds: float | None = None,
+    seed: int = 0,
+    radius: float | None = None,
+    folder: str | PathLike[str] | None = None,
+    threads: int = 1,
+    options: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Found:
+    """Search a space without training, and return what was found and what it cost.
+
+    algorithm        "random"; "evolution" (regularized, warmed up); "nsga2"; "tenas", pruning of a supernet by κ and
+                     linear regions; "tegnas", the same with the error of kernel regression
+    proxies          of architectures; several are one by the sum of ranks among all architectures seen, which also
+                     names the found one (for nsga2 it is thus on the first front). tenas and tegnas have their own
+    evaluations      budget: architectures asked for, 100 if no budget is given
+    budget_seconds   budget: the first evaluation that ends beyond it is the last; what is found then depends on the
+                     machine
+    radius           only architectures of moderate depth and width: `connectivity.moderate`
+    folder           where every step is kept; a search that was killed goes on from there to the same result
+    threads          torch's
+    options          of the algorithm: population, tournament, warm_up
+    settings         how architectures are measured, as in `score_space` (n, network, bn, init, ...); for tenas and
+                     tegnas those of `tenas.Supernets`
+
+    The same seed gives the same result. Errors: InputError for an unknown name or a bad setting, and a folder of
+    another search; Interrupted after Ctrl-C.
+    """
+    asked = prepare(
+        space_or_name,
+        algorithm,
+        proxies,
+        data,
+        evaluations=evaluations,
+        budget_seconds=budget_seconds,
+        radius=radius,
+        threads=threads,
+        options=options,
+        **settings,
+    )
+    return run(asked, seed, None if folder is None else Path(folder))
+
+
+def run(asked: Search, seed: int, folder: Path | None = None, told: Told | None = None) -> Found:
+    """Make one search of `asked` under `seed`; `told` is called with (steps done, all steps) after each."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    file = None if folder is None else folder / f"seed-{seed:04d}.jsonl"
+    journal = Journal(file, {**asked.about(seed)})
+    try:
+        walk = _prune if asked.algorithm in PRUNING else _evaluate
+        return walk(asked, seed, journal, told or (lambda done, steps: None))
+    except KeyboardInterrupt:
+        kept = f"its steps are kept in {file}: the same command goes on" if file else "nothing was kept: name a folder"
+        raise Interrupted(f"stopped the search of seed {seed}; {kept}") from None
+
+
+def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
+    objective = Objective(asked.space, asked.proxies, asked.data, threads=asked.threads, **asked.settings)
+    loop = _loop(asked, objective, seed)
+    trace: list[dict[str, Any]] = []
+    spent: dict[str, float] = {}
+    seen: dict[str, Numbers] = {}
+    arch = next(loop, None)
+    while arch is not None:
+        if len(trace) < len(journal.found):
+            step = journal.found[len(trace)]
+            if step["arch"] != arch:
+                raise InputError(f"{journal.file} has other steps than this version makes; name another folder")
+        else:
+            evaluation = objective.evaluate(arch)
+            numbers = [
+                value if way == "maximize" else -value
+                for value, way in zip(objective.numbers(evaluation), objective.directions, strict=True)
+            ]
+            step = {
+                "arch": arch,
+                "values": evaluation.values,
+                "statuses": evaluation.statuses,
+                "numbers": numbers,
+                "seconds": evaluation.seconds,
+            }
+            journal.add(step)
+        trace.append(step)
+        spent.setdefault(asked.space.canonical(arch), step["seconds"])
+        seen.setdefault(asked.space.canonical(arch), tuple(step["numbers"]))
+        told(len(trace), asked.steps)
+        if len(trace) == asked.evaluations or (asked.budget_seconds and sum(spent.values()) >= asked.budget_seconds):
+            break
+        try:
+            arch = loop.send(tuple(step["numbers"]))
+        except StopIteration:
+            arch = None
+    if not trace:
+        raise InputError("the filter lets no architecture pass; give a larger radius")
+    order = tuple(best(seen))
+    return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
+
+
+def _loop(asked: Search, objective: Objective, seed: int) -> Loop:
+    allowed: Callable[[str], bool] = (
+        (lambda arch: True) if asked.radius is None else moderate(asked.space, asked.radius)
+    )
+    choices = {} if asked.algorithm == "random" else objective.choices
+    variables = Variables(choices, objective.architecture, allowed)
+    if asked.algorithm == "random":
+        return random_search(asked.space, variables, seed)
+    try:
+        make = evolution if asked.algorithm == "evolution" else nsga2
+        return make(variables, seed, **asked.options)
+    except TypeError:
+        raise InputError(f"{asked.algorithm} does not take all of {', '.join(asked.options)}; leave some out") from None
+
+
+def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
+    measure = tenas.Supernets(data=asked.data, generalization=asked.algorithm == "tegnas", **asked.settings)
+    candidates, trace = tenas.start(asked.space), list[dict[str, Any]]()
+    better = list(tenas.BETTER.values())[: len(asked.proxies)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(asked.threads)
+    try:
+        while tenas.removals(candidates):
+            if len(trace) < len(journal.found):
+                step = journal.found[len(trace)]
+            else:
+                step = _round(measure, candidates, better, tenas.round_seeds(seed, len(trace), measure.repeats))
+                journal.add(step)
+            trace.append(step)
+            candidates = tuple(tuple(names) for names in step["left"])
+            told(len(trace), asked.steps)
+    finally:
+        torch.set_num_threads(before)
+    found = asked.space.string([names[0] for names in candidates])  # type: ignore[attr-defined]
+    evaluations, seconds = (sum(step[name] for step in trace) for name in ("evaluations", "seconds"))
+    return Found(asked.algorithm, seed, found, (found,), tuple(trace), evaluations, seconds)
+
+
+def _round(
+    measure: tenas.Supernets, candidates: tenas.Candidates, better: list[int], seeds: list[int]
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    measured = dict(tenas.changes(candidates, measure, seeds))
+    removed = tenas.choose(measured, better)
+    return {
+        "changes": [[edge, name, list(found)] for (edge, name), found in measured.items()],
+        "removed": [list(removal) for removal in removed],
+        "left": [list(names) for names in tenas.without(candidates, removed)],
+        "evaluations": (len(measured) + 1) * len(seeds),
+        "seconds": time.perf_counter() - start,
+    }

@@ -1,0 +1,145 @@
+"""Budgets, resuming, workers and the place of what is found."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from automl_theory.errors import InputError
+from automl_theory.search.place import places, summary
+from automl_theory.search.repeat import repeat
+from automl_theory.search.run import ALGORITHMS, Found, prepare, run, search
+from automl_theory.spaces import space
+
+SMALL: dict[str, Any] = {"n": 10, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
+OPTIONS = {"evolution": {"population": 3, "tournament": 2, "warm_up": 4}, "nsga2": {"population": 3}, "random": {}}
+
+
+def what(found: Found) -> tuple[Any, ...]:
+    """All that does not depend on the clock."""
+    trace = [{name: value for name, value in step.items() if name != "seconds"} for step in found.trace]
+    return found.seed, found.found, found.best, found.evaluations, trace
+
+
+@pytest.mark.parametrize("algorithm", OPTIONS)
+def test_budget_is_exact_and_a_killed_search_goes_on_to_the_same_end(algorithm: str, tmp_path: Path) -> None:
+    asked = prepare("nas_bench_201", algorithm, evaluations=9, options=OPTIONS[algorithm], **SMALL)
+    whole = run(asked, 1, tmp_path)
+    assert whole.evaluations == len(whole.trace) == 9
+    assert what(whole) == what(run(asked, 1))
+    assert what(whole) != what(run(asked, 2))
+    file = tmp_path / "seed-0001.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:5]) + lines[5][:20])
+    assert what(run(asked, 1, tmp_path)) == what(whole)
+    assert len(file.read_text().splitlines()) == 10
+    assert whole == run(asked, 1, tmp_path) or what(whole) == what(run(asked, 1, tmp_path))
+
+
+def test_the_found_one_is_the_best_seen() -> None:
+    found = search("nas_bench_201", "random", "naswot", evaluations=12, **SMALL)
+    values = {step["arch"]: step["numbers"][0] for step in found.trace}
+    assert values[found.found] == max(values.values())
+    assert [values[arch] for arch in found.best] == sorted(values.values(), reverse=True)
+
+
+def test_a_small_value_can_be_the_best() -> None:
+    found = search("nas_bench_201", "random", "ntk_regression_error", evaluations=8, **SMALL)
+    values = {step["arch"]: step["values"]["ntk_regression_error"] for step in found.trace}
+    assert values[found.found] == min(value for value in values.values() if not math.isnan(value))
+
+
+def test_a_budget_of_seconds_ends_it() -> None:
+    found = search("nas_bench_201", "random", "naswot", budget_seconds=1e-6, **SMALL)
+    assert found.evaluations == 1
+
+
+def test_workers_change_nothing() -> None:
+    asked = prepare("nas_bench_201", "evolution", "naswot", evaluations=5, options=OPTIONS["evolution"], **SMALL)
+    told: list[tuple[int, int, int]] = []
+    alone = repeat(asked, [0, 1], progress=lambda *state: told.append(state))
+    together = repeat(asked, [0, 1], workers=2)
+    assert [what(found) for found in alone] == [what(found) for found in together]
+    assert told[-1] == (10, 10, 0)
+
+
+def test_a_folder_of_another_search_is_refused(tmp_path: Path) -> None:
+    search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+    with pytest.raises(InputError, match=r"is of a search with algorithm random, not evolution"):
+        search("nas_bench_201", "evolution", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+    longer = search("nas_bench_201", "random", "naswot", evaluations=4, folder=tmp_path, **SMALL)
+    assert longer.evaluations == 4
+    (tmp_path / "seed-0000.jsonl").write_text("no journal\n")
+    with pytest.raises(InputError, match="is no journal of a search"):
+        search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+
+
+def test_a_journal_of_other_steps_is_refused(tmp_path: Path) -> None:
+    search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+    file = tmp_path / "seed-0000.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["arch"] = lines[2]["arch"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match="has other steps than this version makes"):
+        search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "message"),
+    [
+        ("evolutoin", {}, "unknown algorithm 'evolutoin'.*Did you mean 'evolution'"),
+        ("random", {"evaluations": 0}, "budget of evaluations must be above 0"),
+        ("random", {"evaluations": 1.5}, "must be a whole number"),
+        ("random", {"budget_seconds": -1.0}, "budget of seconds must be above 0"),
+        ("tenas", {"evaluations": 5}, "tenas ends by itself"),
+        ("tenas", {"radius": 0.5}, "no filter can leave out"),
+        ("tenas", {"channel": 4}, "has no setting 'channel'.*Did you mean 'channels'"),
+        ("nsga2", {"options": {"warm_up": 5}, "evaluations": 1}, "nsga2 does not take all of warm_up"),
+        ("random", {"seed": -1, "evaluations": 1}, "seed must be an integer of at least 0"),
+    ],
+)
+def test_bad_settings(algorithm: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        search("nas_bench_201", algorithm, "parameters", **settings)
+
+
+def test_all_algorithms_are_known() -> None:
+    assert set(ALGORITHMS) == {*OPTIONS, "tenas", "tegnas"}
+
+
+def found_one(arch: str, seed: int) -> Found:
+    return Found("random", seed, arch, (arch,) * 10, (), 10, 1.0)
+
+
+def test_places_by_hand() -> None:
+    where = space("nas_bench_201")
+    a, b, c = where.sample(3, 0, canonical=False)
+    trained = pd.DataFrame(
+        {"test_accuracy": [90.0, 80.0], "test_loss": [1.0, 2.0]}, index=pd.Index([a, b], name="arch")
+    )
+    table = places([found_one(a, 0), found_one(b, 1), found_one(c, 2)], where, trained, "test_accuracy")
+    assert table["rank"].tolist()[:2] == [1.0, 2.0]
+    assert table["percentile"].tolist()[:2] == [100.0, 50.0]
+    assert table["top10_mean"][0] == 90.0
+    assert table.loc[2, ["test_accuracy", "rank", "percentile"]].isna().all()
+    losses = places([found_one(a, 0), found_one(b, 1)], where, trained, "test_loss")
+    assert losses["rank"].tolist() == [1.0, 2.0]
+
+
+def test_places_by_class() -> None:
+    where = space("nas_bench_201")
+    arch = next(name for name in where if where.canonical(name) != name)
+    trained = pd.DataFrame({"test_accuracy": [7.0]}, index=pd.Index([where.canonical(arch)], name="canonical"))
+    assert places([found_one(arch, 0)], where, trained, "test_accuracy")["test_accuracy"].tolist() == [7.0]
+
+
+def test_summary_by_hand() -> None:
+    s = summary([1.0, 2.0, 3.0])
+    assert (s.n, s.mean, s.deviation) == (3, 2.0, 1.0)
+    assert s.high - s.mean == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert math.isnan(summary([1.0]).deviation)

@@ -144,8 +144,8 @@ class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
             raise InputError(f"expected a DataFrame with the columns {', '.join(names)}; got {type(X).__name__}.")
         if missing := [name for name in names if name not in X.columns]:
             raise InputError(
-                f"the table has no column {', '.join(missing)}; score proxies that are missing, and for measures of the "
-                "graph join at.graph_metrics(space, df.index)."
+                f"the table has no column {', '.join(missing)}; score missing proxies, and for measures of the graph "
+                "join at.graph_metrics(space, df.index)."
             )
         return pd.DataFrame(feature_table(X, names), index=X.index, columns=names)
 

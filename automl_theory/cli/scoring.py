@@ -68,8 +68,8 @@ def score(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="canonical (16 channels, 5 cells a stage) or reduced (1 cell a stage). Default: canonical, in spaces "
-            "with stages.",
+            help="canonical (the benchmark's network; in nas_bench_201 16 channels, 5 cells a stage) or reduced (a "
+            "smaller one: 1 cell a stage). Default: canonical, in spaces with stages.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -113,6 +113,19 @@ def score(
         typer.Option(help="Processes; 0 is this one. Default: as many as there are cores.", rich_help_panel=RUN),
     ] = None,
     threads: Annotated[int, typer.Option(help="torch threads of each worker.", rich_help_panel=RUN)] = 1,
+    executor: Annotated[
+        str, typer.Option(help="processes of this machine, or ray: a Ray cluster (docs/ray.md).", rich_help_panel=RUN)
+    ] = "processes",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: HOST:PORT of a running cluster, or auto. Default: one on this machine for the run.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    gpus_per_task: Annotated[
+        float, typer.Option(help="With ray: GPUs of each worker; 0.25 lets four share one.", rich_help_panel=RUN)
+    ] = 0.0,
     shard: Annotated[
         str | None, typer.Option(help="i/n: score the i-th of n parts (then: merge).", rich_help_panel=RUN)
     ] = None,
@@ -151,11 +164,8 @@ def score(
         )  # fmt: skip
         return
     assert space is not None
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"unknown preset {preset!r}; use {' or '.join(PRESETS)}.{suggest(preset, PRESETS)}")
     chosen = {"channels": channels, "cells_per_stage": cells_per_stage, "width": width}
-    takes, own = _takes(space)
-    start = PRESETS[preset or "canonical"] if preset or "cells_per_stage" in takes else {}
+    start, own = _start(space, preset)
     network = start | {name: value for name, value in chosen.items() if value is not None}
     init = init or own
     measurement = {
@@ -166,18 +176,27 @@ def score(
         space, proxies, data, measurement, store, export,
         (accuracy, target, {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}),
         architectures=arch or None, sample=sample, strings=strings, sample_seed=sample_seed,
-        seeds=1 if seeds is None else seeds, workers=workers, threads=threads, shard=shard,
-        allow_mismatch=allow_mismatch, retry_failed=retry_failed,
+        seeds=1 if seeds is None else seeds, workers=workers, threads=threads, executor=executor,
+        address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch, retry_failed=retry_failed,
     )  # fmt: skip
 
 
-def _takes(space: str) -> tuple[set[str], str]:
-    """Names of the settings of a space's networks, and the initialisation that is its own."""
+def _start(space: str, preset: str | None) -> tuple[dict[str, int], str]:
+    """The settings of a space's networks to start from, and the initialisation that is its own.
+
+    A space's own `presets` hold before those of the spaces with stages; one without either starts from nothing.
+    """
     from automl_theory.scoring.plan import own_init
     from automl_theory.spaces import space as make_space
 
     where = make_space(space)
-    return set(inspect.signature(where.build).parameters), own_init(where)
+    own: dict[str, dict[str, int]] | None = getattr(where, "presets", None)
+    presets = PRESETS if own is None else own
+    if preset is not None and preset not in presets:
+        raise InputError(f"unknown preset {preset!r}; use {' or '.join(presets)}.{suggest(preset, presets)}")
+    staged = own is not None or "cells_per_stage" in inspect.signature(where.build).parameters
+    start = presets.get(preset or "canonical", {}) if preset or staged else {}
+    return dict(start), own_init(where)
 
 
 def _score_module(module: str, export: Path | None, **settings: Any) -> None:

@@ -34,6 +34,9 @@ MEASURES = {
 """Measure -> direction, unit, formula."""
 
 
+MOST = 10_000_000
+"""Graphs that a table is made of."""
+
 CHUNK = 1 << 14
 """Graphs held at a time."""
 
@@ -78,6 +81,10 @@ def graph_metrics(space: HasGraphs, architectures: Iterable[str] | None = None) 
         raise InputError(f"expected a space, got {space!r}; make one with automl_theory.space('nas_bench_201')")
     if architectures is not None and not isinstance(architectures, Iterable):
         raise InputError(f"expected several architectures, got {architectures!r}; pass a list of strings")
+    if architectures is None and getattr(space, "size", 0) > MOST:
+        raise InputError(
+            "the space is too large to measure whole; give architectures, as by space.sample(1000, seed=0)"
+        )
     names = list(space if architectures is None else architectures)
     rows = np.full((len(names), len(METRICS)), np.nan)
     connected = np.ones(len(names), dtype=bool)

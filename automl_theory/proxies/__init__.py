@@ -25,7 +25,10 @@ ZERO_COST = (
     *("jacov", "epe_nas", "naswot", "zen"),
 )
 """The thirteen proxies of NAS-Bench-Suite-Zero."""
-GROUPS = ("core", "full", "zero_cost")
+COMPOSITE = ("naswot", "ntk_lambda_min_normalised", "ntk_regression_error", "log_synflow")
+"""What `RankComposite.default()` reads beside measures of the graph."""
+LISTED = {"zero_cost": ZERO_COST, "composite": COMPOSITE}
+GROUPS = ("core", "full", *LISTED)
 
 
 def get_proxy(name: str) -> Proxy:
@@ -67,9 +70,10 @@ def _of_plugin(plugin: Plugin) -> Proxy:
 def get_proxies(names: str | Iterable[str] = "core") -> list[Proxy]:
     """Proxies of a group or of a list of names.
 
-    Groups are "core" (one forward, one frozen backward and one Gram), "zero_cost" (the 13 of NAS-Bench-Suite-Zero) and
-    "full" (all). A comma-separated text is a list; parameters of one proxy are joined by "+"
-    ("a:samples=100+repeats=2,b"). Doubles are dropped, order kept.
+    Groups are "core" (one forward, one frozen backward and one Gram), "zero_cost" (the 13 of NAS-Bench-Suite-Zero),
+    "composite" (what `RankComposite.default()` reads beside measures of the graph) and "full" (all). A comma-separated
+    text is a list; parameters of one proxy are joined by "+" ("a:samples=100+repeats=2,b"). Doubles are dropped, order
+    kept.
 
     Raises InputError for an unknown name or an empty list.
     """
@@ -89,8 +93,8 @@ def get_proxies(names: str | Iterable[str] = "core") -> list[Proxy]:
 
 
 def _group(item: str) -> list[Proxy]:
-    if item == "zero_cost":
-        return [REGISTRY[name] for name in ZERO_COST]
+    if item in LISTED:
+        return [REGISTRY[name] for name in LISTED[item]]
     return [p for p in REGISTRY.values() if p.core or item == "full"] if item in GROUPS else [get_proxy(item)]
 
 

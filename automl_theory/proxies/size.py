@@ -61,3 +61,6 @@ PROXIES = [
     Proxy("relu_units", "size", "maximize", "units", relu_units, frozenset({"codes"})),
     Proxy("trainable_layers", "size", "maximize", "layers", trainable_layers),
 ]
+
+CLOSED = frozenset(proxy.name for proxy in PROXIES)
+"""What a space's `size_metrics` gives, where it has them."""

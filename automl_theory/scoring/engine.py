@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import platform
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from itertools import product
 from os import PathLike
 from pathlib import Path
@@ -14,7 +16,7 @@ from automl_theory.errors import Interrupted, StoreError, reason
 from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
-from automl_theory.scoring.executors import run_tasks
+from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.store import OtherNetwork, ScoreStore
@@ -40,6 +42,9 @@ def score_space(
     store: str | PathLike[str] | None = None,
     workers: int | None = 0,
     threads: int = 1,
+    executor: str = "processes",
+    address: str | None = None,
+    gpus_per_task: float = 0.0,
     shard: str | tuple[int, int] | None = None,
     allow_mismatch: bool = False,
     retry_failed: bool = False,
@@ -64,6 +69,9 @@ def score_space(
             missing; None keeps nothing.
         workers: processes; 0 (here the default) is this one, which needs no `if __name__ == "__main__"` in a script;
             None as many as there are cores to use. threads: torch threads of each.
+        executor: "processes" of this machine, or "ray": workers on the Ray cluster at `address` (HOST:PORT, or "auto"),
+            without one on a cluster started here for the run; workers None or 0 are then as many as have room, each
+            with `threads` CPUs and `gpus_per_task` GPUs (0.25: four share one). See docs/ray.md.
         shard: "i/n" scores the i-th of n parts; `automl-theory merge` unites their stores.
         allow_mismatch: resume although versions or machine differ (recorded).
         retry_failed: score again what failed before, as far as it is asked for here.
@@ -84,12 +92,27 @@ def score_space(
     representatives = list(dict.fromkeys(where.canonical(name) for name in names))
     shared = plan.choose_shard(representatives, shard)
     plan.check_threads(threads)
+    plan.choose_executor(executor, address, gpus_per_task, measured.device)
     processes = plan.choose_workers(workers, measured.device, threads, measured.n)
     setting.try_settings(shared[0])
     asked, weights = setting.asked, setting.seeds
     recorded = setting.recorded
     around = plan.environment(threads, measured.device)
-    initargs = setting.initargs
+    if executor == "ray":
+        here = address is None and measured.device == "cpu"
+        run = partial(
+            _run_on_ray,
+            workers=plan.choose_workers(workers or None, "cpu", threads, measured.n) if here else workers or None,
+            threads=threads,
+            initializer=prepare_node,
+            initargs=(None if allow_mismatch else around, *setting.initargs),
+            address=address,
+            gpus_per_task=gpus_per_task,
+        )
+    else:
+        run = partial(
+            _run_here, workers=processes, threads=threads, initializer=task.prepare, initargs=setting.initargs
+        )
     with ExitStack() as stack:
         path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
         kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
@@ -100,7 +123,7 @@ def score_space(
         checks = _to_check(kept, where, shared, weights[0]) if asked else []
         told = stack.enter_context(reporting(progress, f"scoring {where.name}"))
         try:
-            _run(kept, checks, tasks, before, processes, threads, initargs, told)
+            _run(kept, checks, tasks, before, run, told)
         except _Stopped as stop:
             raise Interrupted(
                 f"stopped after {stop} scores; "
@@ -177,27 +200,42 @@ def _keep(kept: ScoreStore, arch: str, seed: int, result: task.Result) -> str | 
     return None
 
 
+def _run_here(tasks: list[task.Task], *, workers: int, **options: Any) -> Iterator[Outcome]:
+    return run_tasks(task.score_task, tasks, workers=min(workers, len(tasks)), **options)
+
+
+def _run_on_ray(tasks: list[task.Task], **options: Any) -> Iterator[Outcome]:
+    from automl_theory.scoring.ray_executor import run_tasks
+
+    return run_tasks(task.score_task, tasks, **options)
+
+
+def prepare_node(expected: dict[str, str] | None, *initargs: Any) -> None:
+    """`task.prepare` on a node of a cluster; StoreError if scores there would differ in their last bits from here."""
+    measured: Measurement = initargs[1]
+    if expected is not None:
+        found = plan.environment(int(expected["threads_per_worker"]), measured.device)
+        unlike = [f"{key} {found[key]!r}, not {value!r}" for key, value in expected.items() if found[key] != value]
+        if unlike:
+            raise StoreError(
+                f"the node {platform.node()} has {', '.join(unlike)}, and its scores could differ in their last bits; "
+                "make it alike, or give allow_mismatch=True (--allow-mismatch)"
+            )
+    task.prepare(*initargs)
+
+
 def _run(
     kept: ScoreStore,
     checks: list[task.Task],
     tasks: list[task.Task],
     before: int,
-    workers: int,
-    threads: int,
-    initargs: tuple[Any, ...],
+    run: Callable[[list[task.Task]], Iterator[Outcome]],
     told: Report,
 ) -> None:
     finished, total, failed = before, before + len(tasks), 0
     try:
         told(finished, total, failed)
-        outcomes = run_tasks(
-            task.score_task,
-            [*checks, *tasks],
-            workers=min(workers, len(checks) + len(tasks)),
-            threads=threads,
-            initializer=task.prepare,
-            initargs=initargs,
-        )
+        outcomes = run([*checks, *tasks])
         with closing(outcomes):  # type: ignore[type-var]
             for outcome in outcomes:
                 arch, seed, names = outcome.task

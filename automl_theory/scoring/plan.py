@@ -23,7 +23,9 @@ from automl_theory.scoring.single import KERNEL_OUTPUTS
 from automl_theory.spaces import Space
 
 MAX_SEEDS = 1_000_000
+MOST_LISTED = 10_000_000
 MAX_THREADS = 1024
+EXECUTORS = ("processes", "ray")
 DTYPES = ("float32", "float64")
 # What a worker was seen to take on the canonical NAS-Bench-201 network, rounded up: torch itself, and each image.
 BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
@@ -158,6 +160,29 @@ def choose_workers(workers: int | None, device: str, threads: int = 1, n: int = 
     return workers
 
 
+def choose_executor(executor: str, address: str | None, gpus_per_task: float, device: str) -> str:
+    """`executor` if the options go with it: address and GPUs with Ray, a share of a GPU with device cuda alone."""
+    if executor not in EXECUTORS:
+        raise InputError(f"executor={executor!r} is not one of {', '.join(EXECUTORS)}.{suggest(executor, EXECUTORS)}")
+    is_number = isinstance(gpus_per_task, int | float) and not isinstance(gpus_per_task, bool)
+    if not is_number or not 0 <= gpus_per_task < math.inf or (gpus_per_task > 1 and gpus_per_task % 1):
+        raise InputError(f"gpus_per_task={gpus_per_task!r}: give a share of one GPU, as 0.25, or a whole number")
+    if executor != "ray":
+        for name, value in (("address", address), ("gpus_per_task", gpus_per_task)):
+            if value:
+                raise InputError(f"{name}={value!r} is for Ray; add executor='ray' (--executor ray), or leave it out")
+        return executor
+    if device != "cpu" and not gpus_per_task:
+        raise InputError(
+            f"on Ray device {device!r} needs a share of a GPU for each worker; give gpus_per_task, as 0.25"
+        )
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device={device!r}: Ray chooses each worker's GPU; use device cuda")
+    if device == "cpu" and gpus_per_task:
+        raise InputError(f"gpus_per_task={gpus_per_task!r} with device cpu would leave GPUs idle; use device cuda")
+    return executor
+
+
 def usable_cores() -> int:
     """Cores this process may use: what the scheduler allows it, and no more than a container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -210,11 +235,16 @@ def choose_architectures(
             )
         return chosen
     if sample is not None:
-        most = len(space) if strings else len(space.representatives())
+        most = space.size if strings else getattr(space, "classes", None) or len(space.representatives())
         if isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 1 <= sample <= most:
             what = "strings" if strings else "classes of equal architectures"
             raise InputError(f"sample={sample!r}: space {space.name} has {most} {what}; give 1 to {most}")
         return space.sample(int(sample), sample_seed, canonical=not strings)
+    if space.size > MOST_LISTED:
+        raise InputError(
+            f"space {space.name} has {space.size:,} architectures, too many to score; give a sample of them, as by "
+            "sample=100 or --sample 100"
+        )
     return list(space) if strings else space.representatives()
 
 

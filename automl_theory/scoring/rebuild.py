@@ -8,6 +8,7 @@ import pandas as pd
 
 from automl_theory.errors import InputError, StoreError
 from automl_theory.proxies import REGISTRY, Proxy, get_proxy
+from automl_theory.proxies.size import CLOSED
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.spaces import Space, list_spaces, space
@@ -40,10 +41,10 @@ def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space | Non
             f"the store {path} holds scores of proxies that this version lacks ({', '.join(keys)}); "
             "score it again, or read it with the version that wrote it"
         )
-    rank = list(REGISTRY).index
-    stored = sorted(known.values(), key=lambda proxy: (rank(proxy.name.partition(":")[0]), proxy.name))
+    rank = {name: number for number, name in enumerate(REGISTRY)}
+    stored = sorted(known.values(), key=lambda proxy: (rank.get(proxy.name.partition(":")[0], len(rank)), proxy.name))
     closed = getattr(where, "size_metrics", None)
-    sizes = [proxy for proxy in REGISTRY.values() if closed and proxy.family == "size"]
+    sizes = [proxy for proxy in REGISTRY.values() if closed and proxy.name in CLOSED]
     fixed = {**settings["network"], "resolution": settings["resolution"]}
     left_out = [key for key in keys if key not in known]
     return score_table(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from automl_theory.data import Batch, load_batch
 from automl_theory.errors import AutoMLTheoryError, InputError, reason, suggest
 from automl_theory.proxies import Proxy, get_proxies
+from automl_theory.proxies.size import CLOSED
 from automl_theory.scoring import plan
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.single import check_batch
+from automl_theory.scoring.table import known
 from automl_theory.sources import Spec
 from automl_theory.spaces import Space, space
 
@@ -23,6 +26,11 @@ class Sizes:
 
     where: Any
     measurement: Measurement
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of the measures that the space has in closed form: of size, but not all of that family."""
+        return frozenset(self(self.where.sample(1, 0)[0]))
 
     def __call__(self, arch: str) -> dict[str, float]:
         """Return name -> value."""
@@ -49,7 +57,7 @@ class Setting:
     @property
     def asked(self) -> list[Proxy]:
         """The proxies that are measured on networks."""
-        return [proxy for proxy in self.proxies if self.sizes is None or proxy.family != "size"]
+        return [proxy for proxy in self.proxies if self.sizes is None or proxy.name not in CLOSED]
 
     @property
     def recorded(self) -> dict[str, Any]:

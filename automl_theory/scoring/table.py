@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from automl_theory.errors import STATUSES, VALUED
 from automl_theory.proxies import Proxy
+from automl_theory.proxies.size import CLOSED
 from automl_theory.spaces import Space
 
 SEVERITY = (*STATUSES, "missing")
@@ -29,8 +30,8 @@ def score_table(
 
     For each proxy: `<name>` the mean over seeds, `<name>_std` their standard deviation (NaN for one seed) and
     `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value
-    leaves the mean NaN. `sizes` gives the size columns of a string where the space knows them; where it does not (None)
-    they are proxies like any other. The index is "arch"; `canonical` names the class's representative that was measured
+    leaves the mean NaN. `sizes` gives the size columns of a string where the space knows them; what it does not know is a
+    proxy like any other. The index is "arch"; `canonical` names the class's representative that was measured
     (without a space every architecture is its own).
     """
     index = pd.Index(list(architectures), name="arch", dtype="str")
@@ -42,7 +43,7 @@ def score_table(
     columns: dict[str, Any] = {"canonical": canonical}
     if sizes is not None:
         known = [sizes(arch) for arch in architectures]
-        for proxy in (p for p in proxies if p.family == "size"):
+        for proxy in (p for p in proxies if p.name in CLOSED):
             columns[proxy.name] = np.array([size[proxy.name] for size in known], dtype=np.float64)
             columns[f"{proxy.name}_status"] = "ok"
     rows = pd.Index(canonical)
@@ -64,6 +65,11 @@ def score_table(
     described = {p.name: {field: getattr(p, field) for field in DESCRIBED} for p in proxies}
     table.attrs = {**attrs, "seeds": list(seeds), "proxies": described}
     return table
+
+
+def known(proxy: Proxy, names: Container[str]) -> bool:
+    """Whether a space that has the size measures `names` in closed form gives this proxy without a network."""
+    return proxy.family == "size" and proxy.name in names
 
 
 def _column(frame: pd.DataFrame, key: str, wanted: pd.MultiIndex) -> pd.Series[Any]:

@@ -46,10 +46,11 @@ def work(
     with suppress(EOFError, OSError):
         pipe.send(("ready", None))
         while True:
-            pipe.send_bytes(_answer(function, pipe.recv_bytes()))
+            pipe.send_bytes(answer(function, pipe.recv_bytes()))
 
 
-def _answer(function: Callable[[Any], Any], message: bytes) -> bytes:
+def answer(function: Callable[[Any], Any], message: bytes) -> bytes:
+    """Run one pickled task; returns the pickled ("done", result), or ("memory" or "error", why)."""
     try:
         task = pickle.loads(message)
         if isinstance(task, Unsendable):

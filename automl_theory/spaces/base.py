@@ -28,6 +28,8 @@ class Space(Protocol):
         build_thin(arch, ...)            the one-channel network in which TE-NAS counts linear regions
         choices, assemble(chosen)        the variables of an architecture, {variable: options}, and the architecture of
                                          an option for each; search loops vary them
+        classes                          the number of canonical classes, where counting them by a list would be dear
+        presets                          settings of `build` by name: "canonical" as trained, "reduced" to score quickly
         fingerprint(net)                 a text that differs for networks that differ, where the string alone does not
                                          say what is built; a store compares it, and refuses a changed network
     """

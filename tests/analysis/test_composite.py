@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import trade_offs as reference
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from automl_theory.analysis.composite import RankComposite, rank_table
+from automl_theory.analysis.composite import DEFAULT, RankComposite, rank_table
 from automl_theory.analysis.ranking import rank
 from automl_theory.analysis.supervised import AccuracyComposite, cross_validate_accuracy
 from automl_theory.errors import InputError
+from automl_theory.graphs.table import MEASURES
+from automl_theory.proxies import COMPOSITE, get_proxies, get_proxy
 
 
 @parametrize_with_checks([RankComposite(), RankComposite("log"), AccuracyComposite()])
@@ -288,3 +290,71 @@ def test_a_target_is_not_predicted_from_itself() -> None:
             cross_validate_accuracy(df, "score", ["naswot", column], target_direction="maximize")
     with pytest.raises(InputError, match="'test_accuracy' is what is to be predicted"):
         cross_validate_accuracy(df, "test_accuracy", "test_accuracy")
+
+
+def default_table(seed: int = 0, n: int = 40) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({name: rng.normal(size=n).round(1) for name in DEFAULT}, index=[f"a{k}" for k in range(n)])
+    table["identity_paths"] = rng.integers(0, 2, n).astype(float)
+    for name in COMPOSITE:
+        table[f"{name}_status"] = "ok"
+    family = {name: "graph" if name in MEASURES else "x" for name in DEFAULT}
+    table.attrs["proxies"] = {name: {"family": family[name], "direction": way} for name, (way, _) in DEFAULT.items()}
+    return table
+
+
+def test_the_default_composite_is_the_sum_of_log_ranks() -> None:
+    table = default_table()
+    X = table[list(DEFAULT)].to_numpy()
+    ways = [way for way, _ in DEFAULT.values()]
+    expected = reference.rank_composite(X, X, ways, "log")
+    np.testing.assert_allclose(RankComposite.default().fit(table).score_samples(table), expected)
+    turned = table[reversed(table.columns)]
+    turned.attrs = table.attrs
+    np.testing.assert_array_equal(
+        RankComposite.default().fit(turned).score_samples(turned),
+        RankComposite.default().fit(table).score_samples(table),
+    )
+    named = rank_table(table, list(DEFAULT), aggregate="log")
+    np.testing.assert_allclose(named.to_numpy(), expected)
+
+
+def test_the_default_composite_is_what_a_group_and_the_graph_measure() -> None:
+    assert set(DEFAULT) == {*COMPOSITE, *(set(DEFAULT) & set(MEASURES))}
+    assert [proxy.name for proxy in get_proxies("composite")] == list(COMPOSITE)
+    for name, (way, _) in DEFAULT.items():
+        declared = MEASURES[name][0] if name in MEASURES else get_proxy(name).direction
+        assert way == declared
+
+
+def test_undefined_ranks_last_and_a_space_without_graphs_is_scored() -> None:
+    table = default_table()
+    best = RankComposite.default().fit(table).score_samples(table).argmax()
+    table.iloc[best, table.columns.get_loc("naswot_status")] = "failed"
+    part = RankComposite.default().fit(table)
+    assert part.transform(table)[best, list(DEFAULT).index("naswot")] == 0
+    for name in set(DEFAULT) & set(MEASURES):
+        table[name] = np.nan
+    scores = RankComposite.default().fit(table).score_samples(table)
+    assert np.isfinite(scores).all()
+    alone = RankComposite("log", [DEFAULT[name][0] for name in COMPOSITE], list(COMPOSITE)).fit(table)
+    np.testing.assert_array_equal(np.argsort(scores), np.argsort(alone.score_samples(table)))
+
+
+def test_missing_columns_of_the_default_are_named() -> None:
+    table = default_table().drop(columns=["naswot", "effective_kernel"])
+    with pytest.raises(InputError, match=r"no column naswot, effective_kernel; .*at.graph_metrics\(space, df.index\)"):
+        RankComposite.default().fit(table)
+    with pytest.raises(InputError, match=r"expected a DataFrame with the columns naswot,.*got ndarray"):
+        RankComposite.default().fit(np.zeros((3, 8)))
+
+
+def test_the_default_composite_of_a_real_table() -> None:
+    at = pytest.importorskip("automl_theory")
+    space = at.space("nas_bench_201")
+    cells = space.sample(5, 2)
+    small = {"n": 4, "network": {"channels": 4, "cells_per_stage": 1}}
+    df = at.score_space(space, "composite", architectures=cells, **small)
+    df = at.join(df, at.graph_metrics(space, df.index))
+    assert np.isfinite(at.RankComposite.default().fit(df).score_samples(df)).all()
+    assert clone(at.RankComposite.default()).columns == list(DEFAULT)

@@ -19,7 +19,7 @@ from sparse_tiny import TINY
 from automl_theory.errors import InputError, Interrupted
 from automl_theory.pruning.budgets import budget
 from automl_theory.studies import sparse_masks
-from automl_theory.studies.sparse_masks import train
+from automl_theory.studies.sparse_masks import answers, contents, page, train
 from automl_theory.studies.sparse_masks.prune import ROUND, rewinding_path
 from automl_theory.studies.sparse_masks.reproduce import default_folder, description, run
 from automl_theory.studies.sparse_masks.setup import FULL, QUICK
@@ -194,3 +194,15 @@ def test_late_gain_is_that_of_the_last_quarter() -> None:
     assert train.late_gain((10.0, 20.0, 50.0, 51.5)) == 1.5
     assert train.late_gain((10.0, 20.0)) == 10.0
     assert train.late_gain((10.0,)) == 0.0
+
+
+def test_answers_and_page_of_a_study(study: Study, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="needs the extra 'report'")
+    found = answers.answers(study)
+    assert set(found["verdict"]) <= set(answers.VERDICTS)
+    assert found["name"].is_unique or not found.duplicated(["section", "name"]).any()
+    written = page.write_page(study, found, tmp_path / "page.html").read_text(encoding="utf-8")
+    for words in ("Which sparse masks train well", "figure-accuracy-conv", "figure-rewired-mlp", "figure-ranks"):
+        assert words in written
+    assert "nan" not in written.lower().replace("finan", "")
+    assert contents.summary(found)[0].startswith(f"{len(found)} questions: ")

@@ -38,8 +38,8 @@ DENSITY = "mean_layer_density"
 RANKING = {
     DENSITY: ("mean layer density", 0.79),
     "ramanujan_gap_normalised": ("Ramanujan gap Δr/bound", -0.07),
-    "ramanujan_gap_excess": ("gap minus a random mask's", None),
-    "share_ramanujan": ("share of Ramanujan layers", 0.19),
+    "ramanujan_gap_excess": ("gap beyond a random's", None),
+    "share_ramanujan": ("Ramanujan layers", 0.19),
     "imdb_normalised": ("IMDB", 0.62),
     "imdb_normalised__worst": ("IMDB, undefined as worst", 0.75),
     "narc": ("NaRC (less is better)", -0.01),

@@ -177,7 +177,8 @@ def score(
         (accuracy, target, {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}),
         architectures=arch or None, sample=sample, strings=strings, sample_seed=sample_seed,
         seeds=1 if seeds is None else seeds, workers=workers, threads=threads, executor=executor,
-        address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch, retry_failed=retry_failed,
+        address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch,
+        retry_failed=retry_failed,
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any
 
 from automl_theory.data import Batch, load_batch
@@ -15,7 +14,6 @@ from automl_theory.proxies.size import CLOSED
 from automl_theory.scoring import plan
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.single import check_batch
-from automl_theory.scoring.table import known
 from automl_theory.sources import Spec
 from automl_theory.spaces import Space, space
 
@@ -26,11 +24,6 @@ class Sizes:
 
     where: Any
     measurement: Measurement
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Names of the measures that the space has in closed form: of size, but not all of that family."""
-        return frozenset(self(self.where.sample(1, 0)[0]))
 
     def __call__(self, arch: str) -> dict[str, float]:
         """Return name -> value."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,9 @@ def score_table(
 
     For each proxy: `<name>` the mean over seeds, `<name>_std` their standard deviation (NaN for one seed) and
     `<name>_status` the gravest status of any seed ("missing" where a run is not finished); a seed without a value
-    leaves the mean NaN. `sizes` gives the size columns of a string where the space knows them; what it does not know is a
-    proxy like any other. The index is "arch"; `canonical` names the class's representative that was measured
-    (without a space every architecture is its own).
+    leaves the mean NaN. `sizes` gives the size columns of a string where the space knows them; other proxies of that
+    family (`l2_norm`) are measured like the rest. The index is "arch"; `canonical` names the class's representative
+    that was measured (without a space every architecture is its own).
     """
     index = pd.Index(list(architectures), name="arch", dtype="str")
     canonical = [arch if space is None else space.canonical(arch) for arch in architectures]
@@ -65,11 +65,6 @@ def score_table(
     described = {p.name: {field: getattr(p, field) for field in DESCRIBED} for p in proxies}
     table.attrs = {**attrs, "seeds": list(seeds), "proxies": described}
     return table
-
-
-def known(proxy: Proxy, names: Container[str]) -> bool:
-    """Whether a space that has the size measures `names` in closed form gives this proxy without a network."""
-    return proxy.family == "size" and proxy.name in names
 
 
 def _column(frame: pd.DataFrame, key: str, wanted: pd.MultiIndex) -> pd.Series[Any]:

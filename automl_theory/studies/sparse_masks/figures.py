@@ -36,8 +36,8 @@ def draw_measure(masks: pd.DataFrame, network: str, measure: str, words: str) ->
         groups.append(Dots(f"density {density:g}", x, y, said))
         if len(x) > 2 and np.ptp(x) > 0:
             ends = np.linspace(x.min(), x.max(), 40)
-            steep, level = np.polyfit(x, y, 1)
-            fits.append((ends, level + steep * ends, "5 3"))
+            steep = float(np.cov(x, y)[0, 1] / x.var(ddof=1))
+            fits.append((ends, y.mean() + steep * (ends - x.mean()), "5 3"))
     labels = (words, "test accuracy, %")
     name = f"{measure}-{network}".replace("_", "-")
     return draw_dots(groups, name, f"{words}, {network}", "a line a density", labels, fits=fits)

@@ -89,11 +89,9 @@ def linear(x: Floats, y: Floats, z: Floats) -> float:
 
 def bend(x: Floats, y: Floats, z: Floats) -> float:
     """What a parabola explains beyond the line."""
-    spread = x.std()
-    if spread == 0 or y.std() == 0:
-        return np.nan
-    u = (x - x.mean()) / spread
-    left = y - np.polyval(np.polyfit(u, y, 2), u)
+    u = (x - x.mean()) / x.std()
+    powers = np.stack([np.ones_like(u), u, u**2], axis=1)
+    left = y - powers @ np.linalg.lstsq(powers, y)[0]
     return float(1 - left.var() / y.var() - linear(x, y, z))
 
 

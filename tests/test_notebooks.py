@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NAMES = ("01_score_a_network", "02_rank_nas_bench_201", "03_no_free_lunch", "04_reproduce_no_free_lunch")
+NAMES = (
+    "01_score_a_network",
+    "02_rank_nas_bench_201",
+    "03_no_free_lunch",
+    "04_reproduce_no_free_lunch",
+    "06_search_with_optuna",
+)
 PATHS = [FOLDER / f"{name}.ipynb" for name in NAMES]
 EXECUTE = """
 import sys, nbformat

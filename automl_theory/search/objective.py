@@ -15,7 +15,8 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class Evaluation:
 
     values     proxy -> mean over seeds, nan where it is undefined
     statuses   proxy -> "ok", or the gravest status of any seed (see `errors.STATUSES`)
-    seconds    it took; 0 where its class was known
+    seconds    it took; 0 where it or its class was known
     """
 
     arch: str
@@ -101,7 +102,9 @@ class Objective:
         plan.check_threads(threads)
         self.setting = prepare(space, proxies, data, seeds, measurement, settings)
         self.threads, self.store = threads, None if store is None else Path(store)
+        self.around = plan.environment(threads, self.setting.measurement.device)
         self.known: dict[str, pd.DataFrame] = {}
+        self.seen: dict[str, Evaluation] = {}
         self.evaluations = 0
         if self.store is not None:
             with self._opened(self.store) as kept:
@@ -122,7 +125,7 @@ class Objective:
         """ "maximize" or "minimize" for each proxy."""
         return tuple(proxy.direction for proxy in self.setting.proxies)
 
-    @property
+    @cached_property
     def choices(self) -> dict[str, tuple[str, ...]]:
         """The variables of an architecture, each with its options: those of the space, else one that lists them all.
 
@@ -162,7 +165,9 @@ class Objective:
         return str(self.space.assemble(chosen))  # type: ignore[attr-defined]
 
     def evaluate(self, arch: str) -> Evaluation:
-        """Measure an architecture, or look its class up."""
+        """Measure an architecture, or look it or its class up."""
+        if arch in self.seen:
+            return self.seen[arch]
         canonical = self.space.canonical(arch)
         start, fresh = time.perf_counter(), False
         with ONE:
@@ -174,7 +179,8 @@ class Objective:
         row = score_table(s.space, [arch], s.proxies, rows, s.seeds, s.sizes, {}).iloc[0]
         values = {name: float(row[name]) for name in self.names}
         statuses = {name: str(row[f"{name}_status"]) for name in self.names}
-        return Evaluation(arch, canonical, values, statuses, time.perf_counter() - start if fresh else 0.0)
+        self.seen[arch] = Evaluation(arch, canonical, values, statuses, 0.0)
+        return replace(self.seen[arch], seconds=time.perf_counter() - start) if fresh else self.seen[arch]
 
     def __call__(self, arch: str) -> float | tuple[float, ...]:
         """Return the value, or the values in the order of `names`; undefined is the worst end."""
@@ -252,8 +258,7 @@ class Objective:
 
     def _opened(self, store: Path) -> ScoreStore:
         store.parent.mkdir(parents=True, exist_ok=True)
-        around = plan.environment(self.threads, self.setting.measurement.device)
-        return ScoreStore.open(store, self.setting.recorded, around)
+        return ScoreStore.open(store, self.setting.recorded, self.around)
 
 
 def _rows(rows: list[tuple[str, int, str, float, str]]) -> pd.DataFrame:

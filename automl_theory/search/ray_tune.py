@@ -30,7 +30,7 @@ def param_space(objective: Objective) -> dict[str, Any]:
 
 def metrics(objective: Objective, config: Mapping[str, str]) -> dict[str, Any]:
     """Measure the architecture of a configuration; other entries of the configuration are left alone."""
-    chosen = {name: str(config[name]) for name in objective.choices}
+    chosen = {name: str(config[name]) for name in objective.choices if name in config}
     found = objective.evaluate(objective.architecture(chosen))
     numbers = dict(zip(objective.names, objective.numbers(found), strict=True))
     return {

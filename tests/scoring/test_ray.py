@@ -14,13 +14,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ray_functions import refuse, slow, square
 
 import automl_theory as at
 from automl_theory.errors import AutoMLTheoryError, InputError, StoreError
-from automl_theory.scoring import plan, ray_executor
+from automl_theory.scoring import plan, ray_cluster
 from automl_theory.scoring.engine import prepare_node
 from automl_theory.scoring.ray_executor import run_tasks
-from tests.scoring.ray_functions import refuse, slow, square
 
 ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
 # Ray forgets the processes and sockets of a cluster to the collector.
@@ -33,7 +33,7 @@ def cluster() -> Iterator[Any]:
     """A head and a node, one CPU each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ray_executor._ray()
+        ray_cluster.load_ray()
         from ray.cluster_utils import Cluster
 
         settings = {"num_cpus": 1, "object_store_memory": 2**27, "include_dashboard": False}
@@ -63,7 +63,7 @@ def test_outcomes_of_every_kind_and_nothing_on_the_terminal(cluster: Any, capfd:
 def test_tables_are_equal_bit_for_bit_and_the_driver_holds_the_store(cluster: Any, tmp_path: Path) -> None:
     names = ["ntk_lambda_min", "naswot", "parameters"]
     options: dict[str, Any] = {"sample": 10, "seeds": 2, **TINY}
-    here = at.score_space("nas_bench_201", names, store=tmp_path / "a.db", workers=1, **options)
+    here = at.score_space("nas_bench_201", names, store=tmp_path / "a.db", **options)
     there = at.score_space(
         "nas_bench_201", names, store=tmp_path / "b.db", executor="ray", address=cluster.address, **options
     )
@@ -79,11 +79,11 @@ def test_a_ray_of_the_callers_own_is_used_and_left_and_small_tasks_go_in_batches
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(address=cluster.address, log_to_driver=False)
-    with pytest.raises(InputError, match="connected to the Ray cluster at .*, not to 10.0.0.1:1; leave the address"):
+    with pytest.raises(InputError, match=r"connected to the Ray cluster at .*, not to 10.0.0.1:1; leave the address"):
         list(run_tasks(square, [1], workers=1, address="10.0.0.1:1"))
     with pytest.raises(AutoMLTheoryError, match="a worker to start on the Ray cluster, but ValueError: not on this"):
         list(run_tasks(square, [1], workers=1, initializer=refuse))
-    with pytest.raises(InputError, match="no node .* room for a worker of 2 CPUs .* and 0 GPUs; its nodes have: 1 CPU"):
+    with pytest.raises(InputError, match=r"no node .* room for a worker of 2 CPUs .* 0 GPUs; its nodes have: 1 CPU"):
         list(run_tasks(square, [1], workers=1, threads=2))
     with pytest.raises(InputError, match=r"a worker of 1 CPUs \(threads\) and 0.5 GPUs"):
         list(run_tasks(square, [1], workers=1, gpus_per_task=0.5))
@@ -132,7 +132,7 @@ def _lives(process: int) -> bool:
 
 @pytest.mark.parametrize("address", ["nonsense", "ray://10.0.0.1:10001", "host:", "host:99999"])
 def test_an_address_of_another_form(address: str) -> None:
-    with pytest.raises(InputError, match="give HOST:PORT of the cluster's head, as in 10.0.0.1:6379, or auto"):
+    with pytest.raises(InputError, match=r"give HOST:PORT of the cluster's head, as in 10.0.0.1:6379, or auto"):
         list(run_tasks(square, [1], workers=1, address=address))
 
 
@@ -150,11 +150,11 @@ def test_an_address_where_no_cluster_answers(speaks: bool) -> None:
         if speaks:
             thread = threading.Thread(target=serve)
             thread.start()
-            with pytest.raises(InputError, match="no Ray cluster answers at .*something else listens there"):
+            with pytest.raises(InputError, match=r"no Ray cluster answers at .*something else listens there"):
                 list(run_tasks(square, [1], workers=1, address=address))
             thread.join()
     if not speaks:
-        with pytest.raises(InputError, match="no Ray cluster answers at .* start one there with: ray start --head"):
+        with pytest.raises(InputError, match=r"no Ray cluster answers at .* start one there with: ray start --head"):
             list(run_tasks(square, [1], workers=1, address=address))
 
 
@@ -165,7 +165,7 @@ def test_without_tasks_no_cluster_is_started() -> None:
 
 def test_a_node_unlike_the_drivers_is_refused() -> None:
     around = plan.environment(1, "cpu")
-    with pytest.raises(StoreError, match="has torch '.*', not '1.0', and its scores could differ .*--allow-mismatch"):
+    with pytest.raises(StoreError, match=r"has torch '.*', not '1.0', and its scores could differ .*--allow-mismatch"):
         prepare_node({**around, "torch": "1.0"}, None, plan.Measurement())
 
 
@@ -192,6 +192,6 @@ def test_gpus_on_ray() -> None:
         plan.choose_executor("ray", None, 0, "cuda")
     with pytest.raises(InputError, match="Ray chooses each worker's GPU; use device cuda"):
         plan.choose_executor("ray", None, 1, "cuda:1")
-    fits = ray_executor._fitting
+    fits = ray_cluster.fitting
     assert [fits({"CPU": 8, "GPU": 2}, 1, g) for g in (0.0, 0.25, 0.3, 0.5, 1, 2, 3)] == [8, 8, 6, 4, 2, 1, 0]
     assert fits({"CPU": 3, "GPU": 2}, 2, 0.25) == 1

@@ -65,11 +65,13 @@ def _predicted(row: dict[Any, Any]) -> object:
 
 
 def _why(row: dict[Any, Any]) -> str:
+    if math.isnan(row["value"]):
+        return "There are too few pairs with enough weights to tell."
     if row["statement"] == "variance":
         held = {"agree": "the whole interval is", "differ": "none of the interval is"}
         return f"{held.get(str(row['verdict']), 'only a part of the interval is')} there".capitalize() + "."
     told = {"agree": "lies within", "differ": "lies outside of", "cannot tell": "reaches out of"}
-    return f"The interval {told[str(row['verdict'])]} {row['predicted']:g} ± {row['tolerance']:g}."
+    return f"The interval {told[str(row['verdict'])]} {svg.number(row['predicted'])} ± {row['tolerance']:g}."
 
 
 def summary(study: Study) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ NAMES = (
     "02_rank_nas_bench_201",
     "03_no_free_lunch",
     "04_reproduce_no_free_lunch",
+    "05_masks_and_graphs",
     "06_search_with_optuna",
 )
 PATHS = [FOLDER / f"{name}.ipynb" for name in NAMES]

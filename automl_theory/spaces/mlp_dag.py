@@ -11,7 +11,7 @@ reads (`spaces.mlp_dag_classes`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
@@ -103,6 +103,20 @@ class MlpDag:
         arch = code_string(operations)
         self.parse(arch)
         return arch
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The edges as variables, "0>1", ..., each with the options "0" (nothing), "1" (skip) and "2" (linear)."""
+        return {
+            f"{source}>{target}": ("0", "1", "2") for target in range(1, self.nodes + 1) for source in range(target)
+        }
+
+    def assemble(self, chosen: Mapping[str, str]) -> str:
+        """Return the code of an operation for each edge, as `choices` names them."""
+        groups = (
+            "".join(chosen[f"{source}>{target}"] for source in range(target)) for target in range(1, self.nodes + 1)
+        )
+        return "_".join(groups)
 
     def canonical(self, arch: str) -> str:
         """Return the representative of the class of `arch`: itself a member, and its own representative.

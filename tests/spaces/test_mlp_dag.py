@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 import random
 from collections import Counter, defaultdict
@@ -374,3 +375,12 @@ def test_the_space_is_scored_like_any_other() -> None:
     batch = at.load_batch("digits", 8)
     alone = at.score(SPACE.build("2_02_002", 16), batch.x, batch.y, ["ntk_lambda_min"])
     assert table.loc["2_02_002", "ntk_lambda_min"] == pytest.approx(alone["ntk_lambda_min"], rel=1e-5)
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 4])
+def test_an_operation_for_each_edge_makes_every_code(nodes):
+    where = space("mlp_dag", nodes=nodes)
+    assert math.prod(map(len, where.choices.values())) == where.size
+    for code in where.sample(min(20, len(where.representatives())), 0):
+        digits = iter(code.replace("_", ""))
+        assert where.assemble(dict(zip(where.choices, digits, strict=True))) == code

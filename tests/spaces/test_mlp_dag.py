@@ -379,7 +379,7 @@ def test_the_space_is_scored_like_any_other() -> None:
 
 @pytest.mark.parametrize("nodes", [1, 3, 4])
 def test_an_operation_for_each_edge_makes_every_code(nodes):
-    where = space("mlp_dag", nodes=nodes)
+    where = at.space("mlp_dag", nodes=nodes)
     assert math.prod(map(len, where.choices.values())) == where.size
     for code in where.sample(min(20, len(where.representatives())), 0):
         digits = iter(code.replace("_", ""))

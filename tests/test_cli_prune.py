@@ -194,7 +194,7 @@ def test_a_file_is_kept_unless_forced(capsys: pytest.CaptureFixture[str]) -> Non
     [
         (
             ["pruned_networks"],
-            "'pruned_networks' is neither package.module:factory nor a space (mlp_dag, nas_bench_201",
+            "'pruned_networks' is neither package.module:factory nor a space (darts, mlp_dag, nas_bench_101",
         ),
         (["nas_bench_202", "--arch", ARCH], "Did you mean 'nas_bench_201'?"),
         (["nas_bench_201"], "nas_bench_201 is a space; name the network in it with --arch"),

@@ -17,11 +17,11 @@ import pytest
 
 from automl_theory.errors import InputError
 from automl_theory.spaces.mlp_dag import MlpDag
+from automl_theory.studies.images import digest
 from automl_theory.studies.no_free_lunch.setup import Setup
 from automl_theory.studies.no_free_lunch.train import (
     COLUMNS,
     TUNING_FACTORS,
-    digest,
     identity,
     parts,
     recipe,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from automl_theory.training import Data
 SPLIT_SEED = 0
 
 
-@cache
 def parts(data: str, train_samples: int) -> tuple[tuple[Data, Data], int]:
     """Return ((x, y) to train on, (x, y) to test on) and the number of classes; x is (n, c, h, w).
 

@@ -12,6 +12,7 @@ the curvature a third through the first (see `double_backward`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -75,6 +76,7 @@ class _Training(Instrument):
         self.plan = plan
         self.selected = {id(w) for w in weights.values()}
         self.fisher: list[Tensor] | None = None
+        self.hooks: list[Any] = []
         super().__init__("batch", [n], codes=codes)
 
     def _table(self) -> dict[Any, Handler]:
@@ -117,7 +119,14 @@ class _Training(Instrument):
                     sums = product.flatten(2).sum(2) if product.ndim > 2 else product
                 self.fisher.append(sums.double().square().sum() / (2 * len(sums)))
 
-        out.register_hook(hook)
+        self.hooks.append(out.register_hook(hook))
+
+    def release(self) -> None:
+        """Take the hooks off: they hold this object, which holds parts of the graph that holds them, out of the sight
+        of Python's collector."""
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks.clear()
 
     def _batch_norm(
         self,
@@ -155,7 +164,7 @@ def loss_gradients(
         raise InputError(f"gradients of the inputs need floating-point inputs, got {x.dtype}; choose other proxies")
     if wants_loss and y is None:
         raise InputError("labels are needed; pass y")
-    with untouched(net), sdpa_kernel(SDPBackend.MATH):
+    with untouched(net), sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
         weights = layer_weights(net)
         for parameter in net.parameters():
             parameter.requires_grad_(False)
@@ -164,6 +173,7 @@ def loss_gradients(
         leaf = x.detach().clone(memory_format=torch.preserve_format).requires_grad_(wants_inputs)
         plan = Backward()
         training = _Training(len(x), weights, plan, codes)
+        stack.callback(training.release)
         with training:
             logits = call(net, leaf)
         input_gradients = gradients = curvature = fisher = None

@@ -96,12 +96,13 @@ def no_free_lunch(
 
 
 def _no_free_lunch(setup: Setup, folder: Path | None, output: Path) -> None:
-    from automl_theory.studies.no_free_lunch.console import print_claims
+    from automl_theory.studies.console import print_claims
+    from automl_theory.studies.no_free_lunch.contents import HEADS
     from automl_theory.studies.no_free_lunch.page import write_page
     from automl_theory.studies.no_free_lunch.reproduce import run
 
     study = run(setup, folder, progress=True)
-    print_claims(study.table, study.summary)
+    print_claims(study.table, HEADS, study.summary)
     print(f"tables: {study.folder}\npage: {write_page(study, output)}")
 
 

@@ -22,7 +22,7 @@ def print_claims(
     console = console or Console()
     longest = max((len(str(name)) for name in claims["name"]), default=0)
     width = min(longest, max(24, console.width - THEIRS - OURS - len("cannot tell") - 3))
-    for number, (section, rows) in enumerate(claim_rows(claims).items()):
+    for number, (section, (_, rows)) in enumerate(claim_rows(claims).items()):
         console.print(section, style="bold", highlight=False, markup=False)
         grid = Table(box=None, show_header=not number, header_style="italic", pad_edge=False, padding=(0, 1, 0, 0))
         grid.add_column(heads[0], min_width=width, max_width=width)

@@ -31,7 +31,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """A heading of the page with what stands under it; charts are SVG."""
+    """A heading of the page with what stands under it; charts are SVG.
+
+    colours   what `svg.colour` stands for in them, as (quantity, value of 0, value of 1)
+    """
 
     id: str
     title: str
@@ -39,6 +42,7 @@ class Part:
     charts: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     hints: tuple[str, ...] = ()
+    colours: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,8 @@ def render(page: Page) -> str:
     jinja2 = require("jinja2", "report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     sections = {
-        name: [{**row, "bar": _trusted(row["bar"])} for row in rows] for name, rows in claim_rows(page.claims).items()
+        name: (data, [{**row, "bar": _trusted(row["bar"])} for row in rows])
+        for name, (data, rows) in claim_rows(page.claims).items()
     }
     parts = [part for part in page.parts if part.charts or part.tables]
     return str(
@@ -91,18 +96,25 @@ def render(page: Page) -> str:
             counts={verdict: int((page.claims["verdict"] == verdict).sum()) for verdict in page.verdicts},
             sections=sections,
             parts=[replace(part, charts=tuple(map(_trusted, part.charts))) for part in parts],
+            gradient=[svg.colour(share) for share in (0.0, 0.5, 1.0)],
             script=_trusted(_text("automl_theory.report", "tables.js")),
         )
     )
 
 
-def claim_rows(claims: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Section → its claims as text: {name, data, paper, ours, interval, n, bar, verdict, why}.
+def claim_rows(claims: pd.DataFrame) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    """Section → the data it is about, if that is one for all, and its claims as text.
 
-    `paper` and `ours` are numbers or words, `low` and `high` numbers; numbers within [−1, 1] have a `bar`, SVG.
+    A claim is {name, data, paper, ours, interval, n, bar, verdict, why}. `paper` and `ours` are numbers or words, `low`
+    and `high` numbers, a column `data` may be missing; numbers within [−1, 1] have a `bar`, SVG.
     """
-    sections = claims.groupby("section", sort=False)
-    return {str(name): [_row(row) for row in part.to_dict("records")] for name, part in sections}
+    return {str(name): _section(part) for name, part in claims.groupby("section", sort=False)}
+
+
+def _section(claims: pd.DataFrame) -> tuple[str, list[dict[str, Any]]]:
+    about = [_words(value) for value in claims["data"].unique()] if "data" in claims else [""]
+    rows = [_row(row) for row in claims.to_dict("records")]
+    return (about[0], [{**row, "data": ""} for row in rows]) if len(about) == 1 else ("", rows)
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
@@ -113,7 +125,7 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
     told = math.isfinite(low) and math.isfinite(high) and low < high
     return {
         "name": row["name"],
-        "data": row.get("data", ""),
+        "data": _words(row.get("data", "")),
         "paper": say(paper) if math.isfinite(paper) else _words(row["paper"]),
         "ours": say(ours) if math.isfinite(ours) else _words(row["ours"]),
         "interval": f"{say(low)} to {say(high)}" if told else "",
@@ -124,10 +136,18 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
-def text_table(name: str, table: pd.DataFrame, *, sortable: bool = False, folded: bool = False) -> Table:
-    """A table of text for the page; floats have three digits, and a column of numbers stands on the right."""
+def text_table(
+    name: str, table: pd.DataFrame, *, sortable: bool = False, folded: bool = False, code: Sequence[str] = ()
+) -> Table:
+    """A table of text for the page; floats have three digits, and a column of numbers stands on the right.
+
+    The columns named in `code` are set as code.
+    """
     text = {str(c): [_cell(value) for value in table[c]] for c in table}
-    columns = tuple({"label": label, "code": False, "number": _numeric(cells)} for label, cells in text.items())
+    columns = tuple(
+        {"label": label, "code": label in code, "number": label not in code and _numeric(cells)}
+        for label, cells in text.items()
+    )
     return Table(name, columns, tuple(zip(*text.values(), strict=True)), sortable, folded)
 
 

@@ -11,7 +11,8 @@ from made_study import made
 from rich.console import Console
 
 from automl_theory.cli import main
-from automl_theory.studies.no_free_lunch.console import print_claims
+from automl_theory.studies.console import print_claims
+from automl_theory.studies.no_free_lunch.contents import HEADS
 
 COMMAND = ["reproduce", "no-free-lunch"]
 
@@ -92,7 +93,7 @@ def test_a_bare_reproduce_lists_the_studies(capsys: pytest.CaptureFixture[str]) 
 def test_claims_fit_80_columns_whole() -> None:
     study = made()
     console = Console(width=80, record=True, file=StringIO())
-    print_claims(study.table, study.summary, console)
+    print_claims(study.table, HEADS, study.summary, console)
     said = console.export_text()
     assert max(map(len, said.splitlines())) <= 80
     for verdict in ("agree", "differ", "cannot tell"):

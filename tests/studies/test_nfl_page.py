@@ -16,8 +16,9 @@ from automl_theory.errors import InputError
 from automl_theory.studies import svg
 from automl_theory.studies.no_free_lunch import contents, figures
 from automl_theory.studies.no_free_lunch.architectures import by_architecture
-from automl_theory.studies.no_free_lunch.page import render, write_page
+from automl_theory.studies.no_free_lunch.page import write_page
 from automl_theory.studies.no_free_lunch.study import Study
+from automl_theory.studies.page import claim_rows, render
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 from browser import CHROMIUM, Browser
@@ -35,7 +36,7 @@ def study() -> Study:
 
 @pytest.fixture(scope="module")
 def page(study: Study) -> str:
-    return render(study)
+    return render(contents.page(study))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_one_row_an_architecture_with_means_over_the_runs_that_count(study: Stud
 
 def test_every_claim_is_on_the_page_under_its_section(study: Study, page: str) -> None:
     said = re.sub(r"\s+", " ", page)
-    counts = contents.verdict_counts(study.table)
+    counts = {verdict: int((study.table["verdict"] == verdict).sum()) for verdict in contents.VERDICTS}
     assert sum(counts.values()) == len(study.table)
     for verdict, count in counts.items():
         assert f'<b>{count}</b> <span class="verdict {verdict.split()[0]}">{verdict}</span>' in said
@@ -77,7 +78,7 @@ def test_claims_as_text(study: Study) -> None:
         ],
         columns=list(study.table.columns),
     )
-    found = contents.sections(table)
+    found = claim_rows(table)
     assert list(found) == ["s", "t"]
     about, (tau, winner, rank) = found["s"]
     assert about == "digits"
@@ -130,13 +131,15 @@ def test_front_is_marked_in_full_colour(study: Study, architectures: pd.DataFram
     assert figures.draw_front(data).count('class="ring"') == data.on_front.sum()
 
 
-def test_parts_without_tables_are_left_out(study: Study, architectures: pd.DataFrame) -> None:
-    ids = [part.id for part in contents.parts(study, architectures)]
-    assert ids == ["planes", "theory", "per-network", "fronts", "table-1", "sweep", "curves", "warnings"]
+def test_parts_without_tables_are_left_out(study: Study) -> None:
+    drawn = ["planes", "theory", "per-network", "fronts", "table-1", "sweep", "curves", "warnings", "all"]
+    heads = re.compile(r'<h2 id="([^"]+)">')
+    assert heads.findall(render(contents.page(study))) == ["claims", *drawn, "how"]
     bare = replace(study, extras=study.extras.iloc[:0], curves={"arch": [], "loss": [], "accuracy": []})
-    ids = [part.id for part in contents.parts(bare, architectures)]
-    assert ids == ["planes", "theory", "per-network", "fronts", "table-1", "warnings"]
-    sweep = next(part for part in contents.parts(study, architectures) if part.id == "sweep")
+    drawn.remove("sweep")
+    drawn.remove("curves")
+    assert heads.findall(render(contents.page(bare))) == ["claims", *drawn, "how"]
+    sweep = next(part for part in contents.page(study).parts if part.id == "sweep")
     assert [chart.count("<polygon") for chart in sweep.charts] == [len(SHARES)] * 2
 
 
@@ -152,7 +155,7 @@ def test_page_says_how_it_came_about_and_asks_for_nothing(study: Study, page: st
     assert "made-up &lt;digits&gt;" in page
     assert "default-src 'none'" in page
     assert not re.findall(r"(?:src|href)=[\"'](?!#)", page)
-    assert render(study) == page
+    assert render(contents.page(study)) == page
     assert len(page) < 2_000_000
 
 
@@ -217,8 +220,8 @@ def test_page_fits_its_window_without_a_word_in_the_console(
         )
         assert browser.run(f"{overflow}.map(t => t.textContent)") == []
         browser.run("document.querySelectorAll('details').forEach(d => d.open = true); "
-                    "document.querySelectorAll('#architectures th button')[2].click()")  # fmt: skip
-        assert browser.run("document.querySelector('#architectures tbody tr').cells[2].textContent") == "3"
+                    "document.querySelectorAll('table.sortable th button')[2].click()")  # fmt: skip
+        assert browser.run("document.querySelector('table.sortable tbody tr').cells[2].textContent") == "3"
         loud = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         assert [event["method"] for event in browser.events if event["method"] in loud] == []
         asked = [e["params"]["request"]["url"] for e in browser.events if e["method"] == "Network.requestWillBeSent"]

@@ -16,7 +16,6 @@ from typing import Any
 _PUBLIC = {
     "run": "reproduce",
     "write_page": "page",
-    "print_claims": "console",
     "Study": "study",
     "Setup": "setup",
     "FULL": "setup",

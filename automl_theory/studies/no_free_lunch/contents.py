@@ -1,20 +1,17 @@
-"""What the page says and shows, part by part, before it is laid out."""
+"""What the page and the terminal say of the study, part by part, before it is laid out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from automl_theory.progress import duration
 from automl_theory.report.contents import number_text, signed
-from automl_theory.studies import svg
+from automl_theory.studies.charts import draw_lines
 from automl_theory.studies.no_free_lunch import figures
-from automl_theory.studies.no_free_lunch.architectures import OUTCOMES
+from automl_theory.studies.no_free_lunch.architectures import OUTCOMES, by_architecture
 from automl_theory.studies.no_free_lunch.fronts import PAPER, SOUND, front, front_table, overlap_table
 from automl_theory.studies.no_free_lunch.groups import depth_width, depth_width_table
 from automl_theory.studies.no_free_lunch.intervals import Effort, Estimate
@@ -22,8 +19,29 @@ from automl_theory.studies.no_free_lunch.published import outcomes_table
 from automl_theory.studies.no_free_lunch.runs import count_networks, count_runs, outcome
 from automl_theory.studies.no_free_lunch.study import Study
 from automl_theory.studies.no_free_lunch.table1 import sweep, table_1
+from automl_theory.studies.page import Page, Part, Table, text_table
 
+TITLE = "No free lunch in neural architectures, measured anew"
+HEADS = ("claim", "the paper", "ours (95 %)", "verdict")
 VERDICTS = ("agree", "differ", "cannot tell")
+RULES = (
+    "The same quantity measured anew, at initialisation: agree if the paper's value lies in an interval of ours no "
+    "wider than 2/3; otherwise as the next.",
+    "A correlation or a difference on other data: agree if the interval lies wholly on the paper's side of 0, differ "
+    "if wholly on the other.",
+    "A correlation that the paper gives below 0.2 in size claims no clear relation: agree if the interval lies within "
+    "−1/3 and 1/3, differ if wholly outside.",
+    "A rank: as a correlation, with the middle rank in place of 0.",
+    "A named winner: agree if it is the best class and every other can be told from it, differ if it can be told from "
+    "the best.",
+    "An order: agree if every step goes the paper's way, differ if one goes the other way for sure.",
+    "Nobody wins everything: agree if in at most 5 % of the resamples one class does, differ if in at least 95 %.",
+    "Quantities that pull apart: agree if the interval of their τ lies below 0, differ if above.",
+    "Whatever is left, runs that have not converged and intervals that cannot be given: cannot tell.",
+)
+DEPTH = ("mean path depth", "0", "3")
+"""What the colour of a dot stands for."""
+
 THEORY = ("curvature", "turning_angle", "nngp_lambda_min", "ntk_lambda_90", "ntk_lambda_min", "ntk_condition_number")
 FIGURE_6 = (
     ("curvature", "train_loss"),
@@ -48,65 +66,33 @@ SHOWN = (
     "runs", "converged",
 )  # fmt: skip
 
-Table = dict[str, Any]
+
+def page(study: Study, title: str = TITLE) -> Page:
+    """The whole page."""
+    architectures = by_architecture(study.graph, study.exact, study.measured, study.trained)
+    return Page(
+        title,
+        study.summary,
+        (
+            "W. Chen, W. Huang, Z. Wang, “No Free Lunch in Neural Architectures?”, AutoML 2023. Here: "
+            f"{study.about['data']['source']}.",
+            "τ is Kendall's rank correlation. Where a claim is one, the line is our interval with our value, the "
+            "diamond the paper's value, from −1 to 1. An interval is what resampling the classes of equal networks and "
+            "the seeds leaves open.",
+        ),
+        "The paper, and this run",
+        HEADS,
+        RULES,
+        VERDICTS,
+        study.table,
+        parts(study, architectures),
+        facts(study),
+    )
 
 
-@dataclass(frozen=True)
-class Part:
-    """A heading of the page with what stands under it; `legend`: whether the colours of depth are explained."""
-
-    id: str
-    title: str
-    prose: tuple[str, ...] = ()
-    charts: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
-    hints: tuple[str, ...] = ()
-    legend: bool = False
-
-
-def verdict_counts(claims: pd.DataFrame) -> dict[str, int]:
-    """Verdict → how many claims have it, all three of them."""
-    return {verdict: int((claims["verdict"] == verdict).sum()) for verdict in VERDICTS}
-
-
-def sections(claims: pd.DataFrame) -> dict[str, tuple[str, list[dict[str, Any]]]]:
-    """Section → what data it is about, if that is one for all, and its claims as text.
-
-    A claim is {name, data, paper, ours, interval, n, bar, verdict, why}; `bar` is SVG where it is a correlation.
-    """
-    return {str(name): _section(part) for name, part in claims.groupby("section", sort=False)}
-
-
-def _section(claims: pd.DataFrame) -> tuple[str, list[dict[str, Any]]]:
-    about = [_words(value) for value in claims["data"].unique()]
-    found = []
-    for row in claims.to_dict("records"):
-        ours, low, high = (_float(row[name]) for name in ("ours", "low", "high"))
-        paper = _float(row["paper"])
-        numbers = [v for v in (ours, low, high, paper) if math.isfinite(v)]
-        correlation = bool(numbers) and max(map(abs, numbers)) <= 1 and math.isfinite(ours)
-        say = signed if correlation else svg.number
-        found.append(
-            {
-                "name": row["name"],
-                "data": "" if len(about) == 1 else _words(row["data"]),
-                "paper": say(paper) if math.isfinite(paper) else _words(row["paper"]),
-                "ours": say(ours) if math.isfinite(ours) else _words(row["ours"]),
-                "interval": f"{say(low)} to {say(high)}"
-                if math.isfinite(low) and math.isfinite(high) and low < high
-                else "",
-                "n": "" if not math.isfinite(_float(row["n"])) or not row["n"] else f"{int(_float(row['n'])):,}",
-                "bar": figures.interval_bar(ours, low, high, paper) if correlation else "",
-                "verdict": row["verdict"],
-                "why": row["why"],
-            }
-        )
-    return (about[0] if len(about) == 1 else ""), found
-
-
-def parts(study: Study, architectures: pd.DataFrame) -> list[Part]:
-    """The page's parts between claims and table, in their order; one whose tables are empty is left out."""
-    found = [
+def parts(study: Study, architectures: pd.DataFrame) -> tuple[Part, ...]:
+    """The page's parts below the claims, in their order; some are empty where nothing of the kind was trained."""
+    return (
         Part(
             "planes",
             "Depth, width and what training gave",
@@ -128,15 +114,15 @@ def parts(study: Study, architectures: pd.DataFrame) -> list[Part]:
             "Does a measure foretell its outcome?",
             ("A dot is an architecture. Group means hide how little a measure may say of a single network.",),
             tuple(figures.draw_scatter(figures.scatter_data(architectures, x, y)) for x, y in FIGURE_6),
-            legend=True,
+            colours=DEPTH,
         ),
         _fronts(study, architectures),
         _table_1(study),
         _sweep(study),
         _curves(study),
         _warnings(study),
-    ]  # fmt: skip
-    return [part for part in found if part.charts or part.tables]
+        Part("all", "All architectures", tables=(everything(architectures),)),
+    )  # fmt: skip
 
 
 def _four_data_sets(study: Study) -> Table:
@@ -205,7 +191,7 @@ def _fronts(study: Study, architectures: pd.DataFrame) -> Part:
          text_table("What the best tenths share", shared)),
         ("Codes of one class are one function with other weights, so that the front of the classes is the fairer "
          "count; its interval is over seeds.",),
-        legend=True,
+        colours=DEPTH,
     )  # fmt: skip
 
 
@@ -241,7 +227,7 @@ def _sweep(study: Study) -> Part:
             title = f"Pruning the {words[0]} part"
             beneath = f"a line for each share pruned of the {words[1]} part; band: all seeds"
             labels = (f"% of the {words[0]} part's weights pruned", "sum of ranks")
-            charts.append(figures.draw_lines(lines, f"sweep-{along}", title, beneath, labels, log=(False, False)))
+            charts.append(draw_lines(lines, f"sweep-{along}", title, beneath, labels))
     return Part(
         "sweep",
         "Figure 7: how much to prune",
@@ -264,7 +250,7 @@ def _curves(study: Study) -> Part:
             beneath = "mean over seeds; band: all seeds"
             labels = ("epoch", "loss (nats)" if log else "accuracy (%)")
             charts.append(
-                figures.draw_lines(lines, f"curves-{column}", words.capitalize(), beneath, labels, log=(True, log))
+                draw_lines(lines, f"curves-{column}", words.capitalize(), beneath, labels, log=(True, log), dots=False)
             )
     listed = ", ".join(f"{words} {code}" for code, words in named.items())
     return Part("curves", "Training curves of named architectures", (f"Shown: {listed}.",), tuple(charts))
@@ -303,16 +289,18 @@ def everything(architectures: pd.DataFrame) -> Table:
     table = architectures[[name for name in SHOWN if name in architectures.columns]].reset_index()
     shown = {name: table[name].map(number_text) if table[name].dtype.kind == "f" else table[name] for name in table}
     words = {name: "code" if name == "arch" else figures.in_words(str(name)) for name in table.columns}
-    return text_table("all architectures", pd.DataFrame(shown).rename(columns=words), code=("code", "canonical"))
+    name = f"{len(table)} codes with their graph, measures and outcomes (means over seeds)"
+    named = pd.DataFrame(shown).rename(columns=words)
+    return text_table(name, named, sortable=True, folded=True, code=("code", "canonical"))
 
 
-def facts(study: Study) -> list[tuple[str, str]]:
+def facts(study: Study) -> tuple[tuple[str, str], ...]:
     """How the numbers came about, as (name, value): everything to run it again."""
     setup, about, counts = study.setup, study.about, count_runs(study.trained)
     classes = study.graph["canonical"].nunique()
     networks = count_networks(study.graph["arch"])
     rate = "one out of four an architecture" if setup.tune else f"{setup.learning_rate:g}"
-    return [
+    return (
         ("architectures", f"{len(study.graph)} codes of mlp_dag: {networks} networks that differ in a live edge, "
                           f"{classes} functions of their weights; equal networks are measured and trained once"),
         ("data", f"{about['data']['source']}; {setup.train_samples:,} of {about['data']['samples']:,} samples train"),
@@ -326,25 +314,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("data, sha256", about["data"]["sha256"]),
         ("versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())),
         ("time", ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in study.seconds.items()) or "not kept"),
-    ]  # fmt: skip
-
-
-def text_table(name: str, table: pd.DataFrame, code: Sequence[str] = ()) -> Table:
-    """A table of text for the page: {"name", "columns": [{"label", "number", "code"}], "rows"}."""
-    columns = [
-        {"label": str(label), "code": label in code, "number": label not in code and _numeric(table[label])}
-        for label in table.columns
-    ]
-    rows = [["–" if _missing(value) else str(value) for value in row] for row in table.itertuples(index=False)]
-    return {"name": name, "columns": columns, "rows": rows}
-
-
-def _numeric(column: pd.Series) -> bool:
-    return all(_missing(value) or str(value).strip("–−-0123456789.,e∞ %") == "" for value in column)
-
-
-def _missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    )  # fmt: skip
 
 
 def _intervals(table: pd.DataFrame) -> list[str]:
@@ -356,13 +326,3 @@ def _spread(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.0f}" if math.isnan(low) else f"{value:.0f} ({low:.0f} to {high:.0f})"
-
-
-def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return math.nan
-    return float(value)
-
-
-def _words(value: object) -> str:
-    return "–" if _missing(value) else str(value)

@@ -16,6 +16,7 @@ from automl_theory.report.contents import signed
 from automl_theory.report.figures.depth_width import DepthWidth, depth_width_data
 from automl_theory.report.figures.style import wants_log
 from automl_theory.studies import svg
+from automl_theory.studies.charts import Line
 
 Floats = NDArray[np.float64]
 
@@ -133,17 +134,6 @@ def draw_front(data: Front) -> str:
     return svg.chart(name, title, beneath, x, y, (in_words(data.columns[0]), in_words(data.columns[1])), dots)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line with a band: x, middle, low and high have one length."""
-
-    label: str
-    x: Floats
-    middle: Floats
-    low: Floats
-    high: Floats
-
-
 def curve_data(curves: Mapping[str, Any], which: Mapping[str, str], column: str = "loss") -> list[Line]:
     """Of each code of `which` (code → words): mean, least and largest running loss or accuracy over seeds, by epoch.
 
@@ -168,38 +158,3 @@ def sweep_data(grid: pd.DataFrame, along: str, by: str) -> list[Line]:
         label = f"{100 * float(str(share)):.0f} %"
         lines.append(Line(label, x, seeds.mean(axis=1), seeds.min(axis=1), seeds.max(axis=1)))
     return lines
-
-
-def draw_lines(
-    lines: Sequence[Line], name: str, title: str, beneath: str, labels: tuple[str, str], *, log: tuple[bool, bool]
-) -> str:
-    """Lines with their bands, and a legend below."""
-    finite = [[v[np.isfinite(v)] for v in (line.x, line.low, line.high)] for line in lines]
-    x = svg.horizontal([v for xs, _, _ in finite for v in xs], log=log[0])
-    y = svg.vertical([v for _, low, high in finite for v in (*low, *high)], log=log[1])
-    body = []
-    for number, line in enumerate(lines):
-        stroke = svg.STROKES[number % len(svg.STROKES)]
-        fine = np.isfinite(line.middle) & (line.low > 0 if y.log else True)
-        xs, low, mid, high = (v[fine] for v in (line.x, line.low, line.middle, line.high))
-        band = [(x(a), y(b)) for a, b in zip(xs, low, strict=True)]
-        band += [(x(a), y(b)) for a, b in zip(xs[::-1], high[::-1], strict=True)]
-        area = " ".join(f"{a},{b}" for a, b in band)
-        body.append(f'<polygon points="{area}" fill="{stroke}" fill-opacity="{0.18 if len(lines) < 5 else 0.06}"/>')
-        body.append(svg.polyline([(x(a), y(b)) for a, b in zip(xs, mid, strict=True)], stroke))
-    legend = [(line.label, svg.STROKES[k % len(svg.STROKES)]) for k, line in enumerate(lines)]
-    return svg.chart(name, title, beneath, x, y, labels, body, legend)
-
-
-def interval_bar(ours: float, low: float, high: float, paper: float | None) -> str:
-    """A row of the table over [−1, 1]: our interval as a line with a dot, the paper's value as a diamond."""
-    scale = svg.Scale(-1.0, 1.0, 6, 154)
-    parts = ['<svg class="bar" viewBox="0 0 160 20" aria-hidden="true">']
-    parts += [f'<line class="grid" x1="{scale(v)}" x2="{scale(v)}" y1="2" y2="18"/>' for v in (-1, 0, 1)]
-    if math.isfinite(low) and math.isfinite(high):
-        parts.append(f'<line class="ours" x1="{scale(low)}" x2="{scale(high)}" y1="10" y2="10"/>')
-    if math.isfinite(ours):
-        parts.append(f'<circle class="ours" cx="{scale(ours)}" cy="10" r="3.5"/>')
-    if paper is not None and math.isfinite(paper):
-        parts.append(f'<path class="theirs" d="M{scale(paper)} 4.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z"/>')
-    return "".join([*parts, "</svg>"])

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from automl_theory.errors import InputError, reason
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class Journal:
     """Steps of one search: `found` those of the file, `add` for the next; without a file nothing is kept.
 
     file    JSON lines, the first being `about`: what decides the steps. A line that a killed process left unfinished is
-            dropped
+            cut off. Until `close`, or the end of a `with` block or of the process, no other journal may have the file
     about   ready for JSON
 
-    Errors: InputError for a file of another search, one that is no journal, or a place that cannot be written.
+    Errors: InputError for a file of another search, one that is no journal, one that another search is writing, or a
+    place that cannot be written.
     """
 
     def __init__(self, file: Path | None, about: Mapping[str, Any]) -> None:
@@ -28,9 +34,50 @@ class Journal:
         head = json.loads(json.dumps(dict(about)))
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            text = file.read_text(encoding="utf-8") if file.exists() else ""
-            whole = text[: text.rfind("\n") + 1]
-            lines = [json.loads(line) for line in whole.splitlines()]
+            self._held = file.open("a+b")
+        except OSError as error:
+            raise InputError(f"{file} is no journal of a search ({reason(error)}); name another folder") from None
+        try:
+            self._lock(file)
+            self._read(file, head)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        if self.file is not None:
+            self._held.close()
+
+    def add(self, step: dict[str, Any]) -> None:
+        """Keep a step."""
+        if self.file is not None:
+            self._write(step)
+
+    def _lock(self, file: Path) -> None:
+        if sys.platform == "win32":  # Nothing there keeps two searches from one file.
+            return
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another search is writing {file}; wait for it, or name another folder") from None
+        except OSError:  # A file system without locks.
+            return
+
+    def _read(self, file: Path, head: dict[str, Any]) -> None:
+        try:
+            self._held.seek(0)
+            text = self._held.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
             if any(not isinstance(line, dict) for line in lines):
                 raise ValueError("a line is no JSON object")
         except (OSError, ValueError) as error:
@@ -41,22 +88,15 @@ class Journal:
             raise InputError(f"{file} is of a search with {told}; give the same settings, or name another folder")
         self.found = lines[1:]
         if whole != text:
-            self._write(whole, "w")
+            self._held.truncate(len(whole))
         if not lines:
-            self._write(json.dumps(head) + "\n", "w")
+            self._write(head)
 
-    def add(self, step: dict[str, Any]) -> None:
-        """Keep a step."""
-        if self.file is not None:
-            self._write(json.dumps(step) + "\n", "a")
-
-    def _write(self, text: str, mode: str) -> None:
-        assert self.file is not None
+    def _write(self, line: dict[str, Any]) -> None:
         try:
-            with self.file.open(mode, encoding="utf-8") as held:
-                held.write(text)
-                held.flush()
-                os.fsync(held.fileno())
+            self._held.write(json.dumps(line).encode() + b"\n")
+            self._held.flush()
+            os.fsync(self._held.fileno())
         except OSError as error:
             raise InputError(
                 f"cannot write {self.file} ({error.strerror}); make room, or name another folder"

@@ -36,6 +36,8 @@ ALGORITHMS = ("random", "evolution", "nsga2", *PRUNING)
 ASPECTS = ("naswot", "ntk_lambda_min_normalised", "ntk_regression_error")
 """One proxy of each aspect: expressivity, convergence, generalization."""
 EVALUATIONS = 100
+IDLE = 1000
+"""Proposals in a row without a new class after which a search that only time would end has nothing more to find."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def search(
                      names the found one (for nsga2 it is thus on the first front). tenas and tegnas have their own
     evaluations      budget: architectures asked for, 100 if no budget is given
     budget_seconds   budget: the first evaluation that ends beyond it is the last; what is found then depends on the
-                     machine
+                     machine. Known classes cost no time: 1,000 proposals in a row without a new one end it too
     radius           only architectures of moderate depth and width: `connectivity.moderate`
     folder           where every step is kept; a search that was killed goes on from there to the same result
     threads          torch's
@@ -200,10 +202,10 @@ def run(asked: Search, seed: int, folder: Path | None = None, told: Told | None 
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
     file = None if folder is None else folder / f"seed-{seed:04d}.jsonl"
-    journal = Journal(file, {**asked.about(seed)})
     try:
-        walk = _prune if asked.algorithm in PRUNING else _evaluate
-        return walk(asked, seed, journal, told or (lambda done, steps: None))
+        with Journal(file, asked.about(seed)) as journal:
+            walk = _prune if asked.algorithm in PRUNING else _evaluate
+            return walk(asked, seed, journal, told or (lambda done, steps: None))
     except KeyboardInterrupt:
         kept = f"its steps are kept in {file}: the same command goes on" if file else "nothing was kept: name a folder"
         raise Interrupted(f"stopped the search of seed {seed}; {kept}") from None
@@ -215,6 +217,7 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     trace: list[dict[str, Any]] = []
     spent: dict[str, float] = {}
     seen: dict[str, Numbers] = {}
+    idle = 0
     arch = next(loop, None)
     while arch is not None:
         if len(trace) < len(journal.found):
@@ -236,10 +239,14 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             }
             journal.add(step)
         trace.append(step)
-        spent.setdefault(asked.space.canonical(arch), step["seconds"])
-        seen.setdefault(asked.space.canonical(arch), tuple(step["numbers"]))
+        canonical = asked.space.canonical(arch)
+        idle = idle + 1 if canonical in seen else 0
+        spent.setdefault(canonical, step["seconds"])
+        seen.setdefault(canonical, tuple(step["numbers"]))
         told(len(trace), asked.steps)
-        if len(trace) == asked.evaluations or (asked.budget_seconds and sum(spent.values()) >= asked.budget_seconds):
+        if len(trace) == asked.evaluations or (asked.evaluations is None and idle == IDLE):
+            break
+        if asked.budget_seconds and math.fsum(spent.values()) >= asked.budget_seconds:
             break
         try:
             arch = loop.send(tuple(step["numbers"]))

@@ -151,14 +151,18 @@ def choose(measured: dict[Removal, Measures], better: Sequence[int]) -> list[Rem
     """Of each edge the removal with the smallest sum of ranks over all removals; of equal ones the first by κ.
 
     better   +1 for a measure that is wanted large: its removal ranks first that changes it least, or raises it; −1 for
-             one that is wanted small
+             one that is wanted small. A change that is NaN ranks last
     """
     total = dict.fromkeys(measured, 0)
     for column, way in enumerate(better):
-        wanted = {removal: way * values[column] for removal, values in measured.items()}
+        wanted = {removal: _last_if_nan(way * values[column]) for removal, values in measured.items()}
         ranks = {value: rank for rank, value in enumerate(sorted(set(wanted.values())))}
         for removal, value in wanted.items():
             total[removal] += ranks[value]
-    ordered = sorted(measured, key=lambda removal: better[0] * measured[removal][0])
+    ordered = sorted(measured, key=lambda removal: _last_if_nan(better[0] * measured[removal][0]))
     ordered.sort(key=lambda removal: total[removal])
     return [next(r for r in ordered if r[0] == edge) for edge in sorted({edge for edge, _ in measured})]
+
+
+def _last_if_nan(value: float) -> float:
+    return math.inf if math.isnan(value) else value

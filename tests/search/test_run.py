@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from automl_theory.errors import InputError
+from automl_theory.search.journal import Journal
 from automl_theory.search.place import places, summary
 from automl_theory.search.repeat import repeat
-from automl_theory.search.run import ALGORITHMS, Found, prepare, run, search
+from automl_theory.search.run import ALGORITHMS, IDLE, Found, prepare, run, search
 from automl_theory.spaces import space
 
 SMALL: dict[str, Any] = {"n": 10, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
@@ -57,6 +63,66 @@ def test_a_small_value_can_be_the_best() -> None:
 def test_a_budget_of_seconds_ends_it() -> None:
     found = search("nas_bench_201", "random", "naswot", budget_seconds=1e-6, **SMALL)
     assert found.evaluations == 1
+
+
+@pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])
+def test_time_alone_ends_where_nothing_is_new(algorithm: str) -> None:
+    """Four architectures are known at once, and cost no time ever after."""
+    where = space({name: partial(torch.nn.Linear, 64, width) for name, width in zip("abcd", (2, 3, 5, 7), strict=True)})
+    found = search(where, algorithm, "parameters", budget_seconds=1e9, options=OPTIONS[algorithm], n=4)
+    assert set(found.best) == set("abcd")
+    assert IDLE < found.evaluations < IDLE + 100
+
+
+def test_two_searches_do_not_share_a_journal(tmp_path: Path) -> None:
+    file = tmp_path / "seed-0000.jsonl"
+    with Journal(file, {"a": 1}) as first:
+        with pytest.raises(InputError, match=r"another search is writing .*; wait for it, or name another folder"):
+            Journal(file, {"a": 1})
+        first.add({"step": 1})
+    with Journal(file, {"a": 1}) as later:
+        assert later.found == [{"step": 1}]
+
+
+def test_an_unfinished_line_is_cut_off_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "j.jsonl"
+    whole = b'{"a": 1}\n{"step": 1}\n'
+    file.write_bytes(whole + '{"step": "λ'.encode()[:-1])
+    with Journal(file, {"a": 1}) as journal:
+        assert journal.found == [{"step": 1}]
+        assert file.read_bytes() == whole
+
+
+def test_a_full_disk_is_said_and_what_was_kept_stays(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk, in a process of its own."""
+    program = (
+        "from pathlib import Path; from automl_theory.search.journal import Journal; import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "journal = Journal(Path(sys.argv[1]), {'a': 1})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "for step in range(99): journal.add({'step': step})\n"
+    )
+    file = tmp_path / "j.jsonl"
+    ended = subprocess.run([sys.executable, "-c", program, str(file)], check=False, capture_output=True, text=True)
+    assert f"InputError: cannot write {file} (File too large); make room, or name another folder" in ended.stderr
+    with Journal(file, {"a": 1}) as journal:
+        assert journal.found == [{"step": step} for step in range(len(journal.found))]
+        assert len(journal.found) > 3
+
+
+def test_a_search_killed_at_any_step_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    asked = prepare("nas_bench_201", "evolution", "naswot", evaluations=8, options=OPTIONS["evolution"], **SMALL)
+    whole = run(asked, 3)
+    program = (
+        "from pathlib import Path; from automl_theory.search.run import prepare, run; import json, os, signal, sys\n"
+        "asked = prepare('nas_bench_201', 'evolution', 'naswot', evaluations=8, **json.loads(sys.argv[2]))\n"
+        "run(asked, 3, Path(sys.argv[1]), lambda done, steps: done == 5 and os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    settings = json.dumps({"options": OPTIONS["evolution"], **SMALL})
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path), settings], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len((tmp_path / "seed-0003.jsonl").read_text().splitlines()) == 6
+    assert what(run(asked, 3, tmp_path)) == what(whole)
 
 
 def test_workers_change_nothing() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -120,6 +120,14 @@ def test_choice_by_hand() -> None:
     measured = {(0, "a"): (0.5, 0.0), (0, "b"): (-0.5, 0.0), (1, "a"): (0.1, -0.2), (1, "b"): (0.2, 0.3)}
     # κ falls most without (0, a); regions grow without (1, a) and shrink without (1, b).
     assert tenas.choose(measured, [-1, 1]) == [(0, "a"), (1, "a")]
+
+
+def test_undefined_changes_rank_last_whatever_the_order() -> None:
+    measured = {
+        (0, "a"): (0.5, math.nan), (0, "b"): (0.1, 0.0), (0, "c"): (math.nan, 0.3), (0, "d"): (0.2, -math.inf),
+    }  # fmt: skip
+    found = {tuple(tenas.choose(dict(order), [-1, 1])) for order in permutations(measured.items())}
+    assert found == {((0, "d"),)}
 
 
 @pytest.mark.parametrize(

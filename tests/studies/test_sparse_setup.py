@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from automl_theory.data import dataset
 from automl_theory.errors import InputError
 from automl_theory.pruning.masks import prunable
+from automl_theory.studies import images
 from automl_theory.studies.sparse_masks.networks import NETWORKS, build
-from automl_theory.studies.sparse_masks.parts import balanced, digest, parts
+from automl_theory.studies.sparse_masks.parts import balanced, parts, parts_of
+from automl_theory.studies.sparse_masks.reproduce import description
 from automl_theory.studies.sparse_masks.setup import FULL, METHODS, QUICK, Setup
 
 
@@ -92,7 +95,18 @@ def test_parts_do_not_overlap_and_are_standardised_by_the_training_part() -> Non
     counts = np.bincount(parts("digits", 100, 50).test[1].numpy())
     assert counts.min() >= 4
     assert counts.sum() == 50
-    assert digest(found) == digest(parts("digits", 1000, 5000)) != digest(parts("digits", 999, 2000))
+    digests = [images.digest(p.train, p.test) for p in (found, parts("digits", 1000, 5000), parts("digits", 999, 2000))]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_run_reads_its_images_anew(tmp_path: Path) -> None:
+    path, rng, found = tmp_path / "images.npz", np.random.default_rng(0), []
+    setup = replace(QUICK, data=str(path), train_samples=30, test_samples=20)
+    for _ in range(2):
+        np.savez(path, x=rng.integers(0, 255, (60, 8, 8)).astype(np.uint8), y=np.arange(60) % 3)
+        found.append(description(setup)["data"]["sha256"])
+        assert images.digest(parts_of(setup).train, parts_of(setup).test) == found[-1]
+    assert found[0] != found[1]
 
 
 def test_a_balanced_draw_is_of_the_data_and_of_its_seed() -> None:

@@ -48,6 +48,7 @@ def run(setup: Setup = FULL, folder: str | Path | None = None, *, progress: bool
     Errors: InputError for data that cannot be read, and a folder that cannot be written or is another run's;
     Interrupted on Ctrl-C, which says how to go on.
     """
+    train.parts.cache_clear()
     x, y, classes = inputs(setup)
     codes, about = setup.architectures(), description(setup)
     place = kept.open_folder(Path(folder) if folder is not None else default_folder(setup), about)
@@ -115,7 +116,7 @@ def description(setup: Setup) -> dict[str, Any]:
             "name": raw.name,
             "source": f"{raw.origin}, standardised per channel by the training part",
             "samples": len(raw.labels),
-            "sha256": images.digest(setup.data, setup.train_samples),
+            "sha256": images.digest(*train.parts(setup.data, setup.train_samples)[0]),
         },
         "versions": {name: metadata.version(name).partition("+")[0] for name in VERSIONED},
     }

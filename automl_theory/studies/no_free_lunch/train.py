@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,10 @@ def train_all(
     return table[list(COLUMNS)], curves
 
 
-@cache
+@lru_cache(maxsize=1)
 def parts(data: str, train_samples: int) -> tuple[tuple[Data, Data], int]:
-    """The training and the test part of `images.parts`, flattened; and the classes.
+    """The training and the test part of `images.parts`, flattened; and the classes. Read once a process: a run begins
+    with `parts.cache_clear()`, so as to read anew.
 
     A standardised image has mean square 1 a number, |x|² = d, so that under He initialisation every layer's mean square
     is of order 1: the paper's normalisation, too. Errors: InputError for unreadable data or too few samples.
@@ -124,7 +125,7 @@ def identity(setup: Setup) -> dict[str, Any]:
     settings = setup.settings()
     return {
         **{name: settings[name] for name in names},
-        "images": images.digest(setup.data, setup.train_samples),
+        "images": images.digest(*parts(setup.data, setup.train_samples)[0]),
         "torch": torch.__version__,
     }
 

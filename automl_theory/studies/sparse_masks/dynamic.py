@@ -25,9 +25,10 @@ from automl_theory.pruning.dynamic import DynamicSparse
 from automl_theory.pruning.masks import Masks, graph_settings
 from automl_theory.studies.pieces import Arrays
 from automl_theory.studies.sparse_masks.measure import defined_means
+from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.setup import Setup
 from automl_theory.studies.sparse_masks.tasks import Task
-from automl_theory.studies.sparse_masks.train import COSTS, found_parts, network, recipe
+from automl_theory.studies.sparse_masks.train import COSTS, network, recipe
 from automl_theory.training import evaluate, train
 
 STARTS = ("random", "erk")
@@ -75,7 +76,7 @@ def times(total: int, snapshots: int) -> tuple[int, ...]:
 
 
 def _follow(task: Followed) -> Arrays:
-    setup, data = task.setup, found_parts(task.setup)
+    setup, data = task.setup, parts_of(task.setup)
     net = network(setup, task.network, task.seed)
     per_epoch = recipe(setup).steps(len(data.train[1]))
     total = setup.epochs * per_epoch

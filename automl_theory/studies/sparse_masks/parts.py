@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
-import numpy as np
 import torch
 
-from automl_theory.data import dataset, stratified_split
+from automl_theory.data import stratified_split
+from automl_theory.studies import images
+from automl_theory.studies.sparse_masks.setup import Setup
 from automl_theory.training import Data
-
-SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,25 +28,16 @@ class Parts:
         return channels, height, width
 
 
-@cache
 def parts(data: str, train_samples: int, test_samples: int) -> Parts:
-    """The two parts, class-balanced, drawn with seed 0: `train_samples`, and at most `test_samples` of the rest.
+    """The two parts as `images.parts` draws them; errors as there."""
+    (train, test), classes = images.parts(data, train_samples, test_samples)
+    return Parts(train, test, classes)
 
-    Errors: InputError for unreadable data or too few samples.
-    """
-    whole = dataset(data)
-    chosen, rest = stratified_split(whole.labels, train_samples, SPLIT_SEED)
-    if test_samples < len(rest):
-        rest = rest[stratified_split(whole.labels[rest], test_samples, SPLIT_SEED)[0]]
-    known = whole.images[chosen]
-    mean, std = (f(known, axis=(0, 2, 3), keepdims=True, dtype=np.float64) for f in (np.mean, np.std))
-    scale = np.where(std > 0, std, 1)
 
-    def part(index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Data:
-        images = ((whole.images[index] - mean) / scale).astype(np.float32)
-        return torch.from_numpy(images), torch.from_numpy(whole.labels[index])
-
-    return Parts(part(chosen), part(rest), whole.classes)
+@lru_cache(maxsize=1)
+def parts_of(setup: Setup) -> Parts:
+    """The parts of a study, read once a process; a run begins with `parts_of.cache_clear()`, so as to read anew."""
+    return parts(setup.data, setup.train_samples, setup.test_samples)
 
 
 def balanced(data: Data, samples: int, seed: int) -> Data:
@@ -58,11 +47,3 @@ def balanced(data: Data, samples: int, seed: int) -> Data:
         return data
     chosen = torch.from_numpy(stratified_split(y.numpy(), samples, seed)[0])
     return x[chosen], y[chosen]
-
-
-def digest(found: Parts) -> str:
-    """16 digits that say which images are trained on and which are tested on."""
-    state = hashlib.sha256()
-    for values in (*found.train, *found.test):
-        state.update(values.numpy().tobytes())
-    return state.hexdigest()[:16]

@@ -17,10 +17,11 @@ from automl_theory.errors import Interrupted
 from automl_theory.progress import Report, reporting
 from automl_theory.sources import read_source
 from automl_theory.studies import folder as kept
+from automl_theory.studies.images import digest
 from automl_theory.studies.pieces import Arrays
 from automl_theory.studies.sparse_masks import dynamic, series, train
 from automl_theory.studies.sparse_masks.measure import KEYS, of_networks
-from automl_theory.studies.sparse_masks.parts import digest
+from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.setup import FULL, Setup
 from automl_theory.studies.sparse_masks.study import Study
 from automl_theory.studies.sparse_masks.tasks import Task, run_all
@@ -101,7 +102,8 @@ def default_folder(setup: Setup) -> Path:
 
 def description(setup: Setup) -> dict[str, Any]:
     """What decides the numbers, ready for JSON: study, settings, data with the sha256 of both parts, versions."""
-    raw, data = read_source(setup.data), train.found_parts(setup)
+    parts_of.cache_clear()
+    raw, data = read_source(setup.data), parts_of(setup)
     return {
         "study": "sparse_masks",
         "settings": setup.settings(),
@@ -110,7 +112,7 @@ def description(setup: Setup) -> dict[str, Any]:
             "source": f"{raw.origin}, standardised per channel by the training part",
             "train": len(data.train[1]),
             "test": len(data.test[1]),
-            "sha256": digest(data),
+            "sha256": digest(data.train, data.test),
         },
         "versions": {name: metadata.version(name).partition("+")[0] for name in VERSIONED},
     }

@@ -17,10 +17,11 @@ from automl_theory.pruning.at_init import METHODS as AT_INIT
 from automl_theory.pruning.masks import graph_settings
 from automl_theory.studies.pieces import Arrays
 from automl_theory.studies.sparse_masks.measure import defined_means, packed
+from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.prune import at_initialisation
 from automl_theory.studies.sparse_masks.setup import Setup
 from automl_theory.studies.sparse_masks.tasks import Task
-from automl_theory.studies.sparse_masks.train import found_parts, network
+from automl_theory.studies.sparse_masks.train import network
 
 GRID = ("narc", "ramanujan_gap", "ramanujan_gap_random", "ramanujan_gap_excess", "imdb", "imdb_normalised")
 REWIRED = (
@@ -111,7 +112,7 @@ def _over_densities(task: Masked) -> Arrays:
     rows = []
     for density in task.setup.grid:
         net = network(task.setup, task.network, task.seed)
-        masks = at_initialisation(net, task.method, density, task.seed, task.setup, found_parts(task.setup).train)
+        masks = at_initialisation(net, task.method, density, task.seed, task.setup, parts_of(task.setup).train)
         table = mask_table(masks, **graph_settings(net, masks))
         largest = int(np.argmax([mask.numel() for mask in masks.values()]))
         rows.append({
@@ -130,7 +131,7 @@ def _degenerating(task: Masked) -> Arrays:
     tables = []
     for density in task.setup.densities:
         net = network(task.setup, task.network, task.seed)
-        masks = at_initialisation(net, task.method, density, task.seed, task.setup, found_parts(task.setup).train)
+        masks = at_initialisation(net, task.method, density, task.seed, task.setup, parts_of(task.setup).train)
         for share in task.setup.rewired_shares:
             rng = generator(f"rewired {task.method} {density!r} {share!r}", task.seed)
             moved = {name: rewired(mask, share, rng) for name, mask in masks.items()}

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from automl_theory.progress import Report
+from automl_theory.studies.images import digest
 from automl_theory.studies.pieces import Arrays, run_pieces
-from automl_theory.studies.sparse_masks.parts import digest, parts
+from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.setup import Setup
 
 
@@ -33,10 +34,11 @@ def run_all(
     `progress` is called with (finished, total, failed) in units of the tasks' costs. Errors: as `pieces.run_pieces`.
     """
     tasks = [task for kind in kinds.values() for task in kind]
+    data = parts_of(setup)
     about = {
         "kinds": {name: len(kind) for name, kind in kinds.items()},
         "settings": setup.settings(),
-        "images": digest(parts(setup.data, setup.train_samples, setup.test_samples)),
+        "images": digest(data.train, data.test),
         "torch": torch.__version__,
     }
     pieces = iter(run_pieces(

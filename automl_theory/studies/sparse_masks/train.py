@@ -31,7 +31,7 @@ from automl_theory.pruning.rewinding import rewind
 from automl_theory.studies.pieces import Arrays
 from automl_theory.studies.sparse_masks.measure import KEYS, layer_records, packed, pair_means
 from automl_theory.studies.sparse_masks.networks import build
-from automl_theory.studies.sparse_masks.parts import Parts, parts
+from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.prune import pruned, rewinding_path
 from automl_theory.studies.sparse_masks.setup import LATE, Setup
 from automl_theory.studies.sparse_masks.tasks import Task
@@ -82,14 +82,9 @@ def recipe(setup: Setup, epochs: int | None = None) -> Recipe:
     return Recipe(epochs or setup.epochs, setup.batch_size, setup.learning_rate)
 
 
-def found_parts(setup: Setup) -> Parts:
-    """The images of a setup."""
-    return parts(setup.data, setup.train_samples, setup.test_samples)
-
-
 def network(setup: Setup, name: str, seed: int) -> nn.Module:
     """A network of the study as it is initialised."""
-    data = found_parts(setup)
+    data = parts_of(setup)
     return build(name, data.shape, data.classes, seed)
 
 
@@ -189,7 +184,7 @@ def _key(run: Run) -> dict[str, Any]:
 
 def _dense(task: tuple[Setup, str, int]) -> Arrays:
     setup, name, seed = task
-    data, net = found_parts(setup), network(setup, name, seed)
+    data, net = parts_of(setup), network(setup, name, seed)
     until = setup.dense_epochs * recipe(setup).steps(len(data.train[1]))
     early: State = {}
     count = 0
@@ -216,7 +211,7 @@ def _dense(task: tuple[Setup, str, int]) -> Arrays:
 
 
 def _masked(run: Run) -> Arrays:
-    setup, data = run.setup, found_parts(run.setup)
+    setup, data = run.setup, parts_of(run.setup)
     net = network(setup, run.network, run.seed)
     initial = weights(net)
     masks = pruned(net, run.method, run.density, run.seed, setup, data.train, run.early, run.rewound)
@@ -236,7 +231,7 @@ def _masked(run: Run) -> Arrays:
 
 
 def _trained(net: nn.Module, masks: Masks, run: Run, epochs: int) -> Arrays:
-    data = found_parts(run.setup)
+    data = parts_of(run.setup)
     with hold(net, masks):
         return _stored(train(net, data.train, data.test, recipe(run.setup, epochs), run.seed))
 

@@ -216,6 +216,7 @@ def choose_architectures(
 ) -> list[str]:
     """The architectures of a run, each once: a given list, a sample (of classes, or of strings), or all.
 
+    What `space.parse` returned may be in the list in place of strings, if the space has a `string` that turns it back.
     Without a list and a sample: all classes' representatives, or all strings. Raises InputError for an architecture the
     space does not know, an empty list, both a list and a sample, or a sample that is not from 1 to the space's size.
     """
@@ -225,7 +226,8 @@ def choose_architectures(
             raise InputError(f"architectures must be a list of strings, got {got}; put it in a list")
         if sample is not None:
             raise InputError("architectures and a sample of them were asked for; give one of the two")
-        given = list(architectures)
+        text = getattr(space, "string", None)
+        given = [arch if isinstance(arch, str) or text is None else text(arch) for arch in architectures]
         for arch in given:
             space.parse(arch)
         chosen = list(dict.fromkeys(given))

@@ -76,6 +76,7 @@ def test_architectures() -> None:
     assert [cells.canonical(arch) for arch in classes] == classes
     strings = choose_architectures(cells, None, 40, 1, True)
     assert [cells.canonical(arch) for arch in strings] != strings
+    assert choose_architectures(cells, [cells.parse(strings[0]), strings[1]], None, 0, False) == strings[:2]
 
 
 @pytest.mark.parametrize(

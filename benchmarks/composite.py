@@ -194,13 +194,13 @@ def nas_bench_101(modules: int) -> pd.Series:
 def darts_trained() -> pd.Series:
     """Validation accuracies of really trained genotypes."""
     known = pd.read_parquet(FOLDER / "darts_swap1000.parquet")
-    return _first(pd.Series(known["c10_acc_e200"].to_numpy(), index=known["genotype"].map(at.space("darts").parse)))
+    return _first(pd.Series(known["c10_acc_e200"].to_numpy(), index=known["genotype"].map(at.space("darts").string)))
 
 
 def darts_predicted() -> pd.Series:
     """The surrogate's predictions for a seeded sample of genotypes."""
     known = pd.read_parquet(FOLDER / "nb301_naslib.parquet").dropna(subset="val_accuracy").sample(600, random_state=0)
-    return _first(pd.Series(known["val_accuracy"].to_numpy(), index=known["arch"].map(at.space("darts").parse)))
+    return _first(pd.Series(known["val_accuracy"].to_numpy(), index=known["arch"].map(at.space("darts").string)))
 
 
 def _first(known: pd.Series) -> pd.Series:

@@ -67,15 +67,20 @@ def connected(ray: Any, address: str | None, workers: int | None, threads: int, 
         ray.shutdown()
         if address is None:
             raise AutoMLTheoryError(f"Ray cannot start here ({reason(error)}); use executor='processes'") from error
-        raise _no_answer(address, reason(error)) from error
+        if address == "auto":
+            raise _no_answer("this machine", reason(error)) from error
+        raise InputError(
+            f"cannot join the Ray cluster at {address} ({reason(error)}); this machine must be one of its nodes, with "
+            f"its Ray and Python: ray start --address {address}"
+        ) from error
     except BaseException:
         ray.shutdown()
         raise
-    try:
-        with _silent():
+    with _silent():
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 The cluster is one of this machine that lives as long as the run, or one that answers at an address. Nothing but tasks
 and results travels: who calls holds the store. Tasks are idempotent, so that whatever a lost node or a dead worker was
 at is run again on another. Small tasks go in batches of about a second, so that the way there and back costs nothing
-beside them. A worker has as many CPUs reserved, and threads fixed, as `threads` says, before it imports anything
-numerical: sums, and tables, are those of the process executor bit for bit.
+beside them; a worker hands back what it does not reach in that time. Each has as many CPUs reserved, and threads fixed,
+as `threads` says, before it imports anything numerical: sums, and tables, are those of worker processes bit for bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from automl_theory.errors import AutoMLTheoryError, InputError, one_line, reason
+from automl_theory.errors import AutoMLTheoryError, InputError, one_line
 from automl_theory.scoring.executors import MAX_ATTEMPTS, THREAD_VARIABLES, Outcome
 from automl_theory.scoring.ray_cluster import connected, load_ray, room
 from automl_theory.scoring.worker import Unsendable, answer, set_threads
@@ -68,9 +68,14 @@ class Actor:
         return "ready", str(ray.get_runtime_context().get_node_id())
 
     def run(self, messages: list[bytes]) -> tuple[list[bytes], float]:
-        """Answer tasks one after the other, and tell the seconds they took."""
-        start = time.perf_counter()
-        return [answer(self.function, message) for message in messages], time.perf_counter() - start
+        """Answer tasks one after the other until BATCH_SECONDS are over, and tell the seconds they took."""
+        start, seconds, answers = time.perf_counter(), 0.0, []
+        for message in messages:
+            answers.append(answer(self.function, message))
+            seconds = time.perf_counter() - start
+            if seconds >= BATCH_SECONDS:
+                break
+        return answers, seconds
 
 
 def run_tasks(
@@ -92,7 +97,7 @@ def run_tasks(
     left running. All tasks are read at once.
 
     Deaths: what a worker held when its node was lost is run again elsewhere, as often as it takes. What it held when it
-    died alone is tried once more, each task by itself, and the one that kills a second worker is an outcome with an
+    died alone is tried again, each task by itself, and one that by itself kills two workers is an outcome with an
     error. Closing the iterator ends all workers.
 
     Raises MissingExtra without Ray, InputError for an address that does not answer within 5 seconds or a cluster
@@ -191,15 +196,17 @@ class _Pool:
         if not worker.ready:
             kind, said = content
             if kind == "unstarted":
+                self.ray.kill(worker.actor)
                 raise _start_failure(said)
             worker.node, self.failed_starts = said, 0
             self.give(worker)
             return
         answers, seconds = content
         jobs, worker.jobs = worker.jobs, []
-        self.seconds_a_task = max(1e-4, 0.5 * self.seconds_a_task + 0.5 * seconds / len(jobs))
+        self.seconds_a_task = max(1e-4, 0.5 * self.seconds_a_task + 0.5 * seconds / len(answers))
+        self.waiting.extendleft(reversed(jobs[len(answers) :]))
         outcomes, short = [], False
-        for job, message in zip(jobs, answers, strict=True):
+        for job, message in zip(jobs, answers, strict=False):
             outcome = _outcome(job, message)
             if outcome is None:
                 short = True
@@ -220,7 +227,7 @@ class _Pool:
         if not worker.ready:
             self.failed_starts += 1
             if self.failed_starts > MAX_ATTEMPTS and not any(other.ready for other in self.pending.values()):
-                raise _start_failure(f"it died before its first task ({reason(error)})")
+                raise _start_failure(f"it died before its first task ({one_line(error)})")
             return
         alone = len(jobs) == 1
         for job in jobs:

@@ -112,7 +112,7 @@ def _measurement(settings: dict[str, Any]) -> Measurement:
     known = [field.name for field in fields(Measurement)]
     for name in settings:
         if name not in known:
-            raise InputError(f"score_space has no setting {name!r}; it has {', '.join(known)}.{suggest(name, known)}")
+            raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}.{suggest(name, known)}")
     return Measurement(**settings)
 
 

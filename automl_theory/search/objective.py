@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from automl_theory.errors import VALUED, AutoMLTheoryError, InputError, suggest
+from automl_theory.errors import InputError, suggest
 from automl_theory.scoring import plan, task
-from automl_theory.scoring.executors import run_tasks
+from automl_theory.scoring.engine import _check, _place
+from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.store import ScoreStore
@@ -34,9 +35,9 @@ from automl_theory.sources import Spec
 from automl_theory.spaces import Space
 
 if TYPE_CHECKING:
-    from pymoo.core.problem import ElementwiseProblem
+    from optuna.trial import BaseTrial
 
-    from automl_theory.search.optuna import OptunaObjective
+    from automl_theory.search.pymoo import Problem
 
 MOST_LISTED = 100_000
 """Architectures of a space without variables of its own that are listed as the options of one variable."""
@@ -52,6 +53,7 @@ class Evaluation:
     values     proxy -> mean over seeds, nan where it is undefined
     statuses   proxy -> "ok", or the gravest status of any seed (see `errors.STATUSES`)
     seconds    it took; 0 where it or its class was known
+    reason     why a proxy failed, or was measured another way than usual; else ""
     """
 
     arch: str
@@ -59,11 +61,12 @@ class Evaluation:
     values: dict[str, float]
     statuses: dict[str, str]
     seconds: float
+    reason: str = ""
 
     @property
     def undefined(self) -> tuple[str, ...]:
         """The proxies without a value."""
-        return tuple(name for name, status in self.statuses.items() if status not in VALUED)
+        return tuple(name for name, value in self.values.items() if math.isnan(value))
 
 
 class Objective:
@@ -71,20 +74,25 @@ class Objective:
 
     space       a space or its name
     proxies     names, or a group; `names` has them in order, `directions` "maximize" or "minimize" for each
-    data, seeds, measurement, settings   as in `score_space`: n=64, network={"channels": 16}, bn="frozen", ...
+    data, seeds, measurement, settings   as in `score_space` (with together=1): n=64, network={"channels": 16}, ...
+    seed        of the weights, in the place of `seeds`: seed=3 is seeds=[3]
     threads     torch's, of an evaluation
     store       a file as `score_space` keeps, from which known classes are read and to which new ones are written, so
                 that a search that was killed finds what it measured; several processes may share it
 
     Calling it with an architecture gives a float, or a tuple of floats for several proxies; an undefined value is the
-    worst end, -inf where it is maximised and +inf where it is minimised, and never the best. `evaluate` gives values
-    with statuses. Every class is measured once: `evaluations` counts the networks, `known` holds their scores. A pickle
-    carries them along; what a copy measures stays with the copy, unless there is a store.
+    worst end, -inf where it is maximised and +inf where it is minimised. `evaluate` gives values with statuses. A
+    network that cannot be built or measured has the status "failed" and a reason, as in `score_space`.
+
+    Every class is measured once: `evaluations` counts networks and seeds, `known` holds class -> {(seed, proxy key):
+    (value, status)}. A pickle carries it along; what a copy measures stays with the copy, unless there is a store. What
+    a store has as failed is tried again.
 
     Threads may share an objective, which measures one network at a time; for more, use processes.
 
-    Errors: InputError for what `score_space` refuses, or an architecture that is not in the space; StoreError for an
-    unusable store; AutoMLTheoryError for a network that cannot be measured.
+    Errors: InputError for what `score_space` refuses (settings that the networks do not take, at the first evaluation),
+    or an architecture that is not in the space; StoreError for an unusable store, or one that holds scores of another
+    network of that name.
     """
 
     def __init__(
@@ -94,21 +102,26 @@ class Objective:
         data: Spec = "digits",
         *,
         seeds: int | Iterable[int] = 1,
+        seed: int | None = None,
         threads: int = 1,
         store: str | PathLike[str] | None = None,
         measurement: Measurement | None = None,
         **settings: Any,
     ) -> None:
         plan.check_threads(threads)
-        self.setting = prepare(space, proxies, data, seeds, measurement, settings)
-        self.threads, self.store = threads, None if store is None else Path(store)
+        if seed is not None and seeds != 1:
+            raise InputError(f"seed={seed!r} and seeds={seeds!r} were given; give one of the two")
+        self.setting = prepare(space, proxies, data, seeds if seed is None else [seed], measurement, settings)
+        # Absolute, since Ray Tune runs each trial in a folder of its own.
+        self.threads, self.store = threads, None if store is None else _place(store).absolute()
         self.around = plan.environment(threads, self.setting.measurement.device)
-        self.known: dict[str, pd.DataFrame] = {}
+        self.known: dict[str, dict[tuple[int, str], tuple[float, str]]] = {}
+        self.reasons: dict[str, str] = {}
         self.seen: dict[str, Evaluation] = {}
         self.evaluations = 0
         if self.store is not None:
             with self._opened(self.store) as kept:
-                self._learn(kept.read())
+                self._learn(kept)
 
     @property
     def space(self) -> Space:
@@ -137,7 +150,8 @@ class Objective:
         if self.space.size > MOST_LISTED:
             raise InputError(
                 f"space {self.space.name!r} has no variables, and {self.space.size:,} architectures are too many to "
-                f"list (at most {MOST_LISTED:,}); give the space a `choices` mapping and an `assemble` method"
+                f"list (at most {MOST_LISTED:,}); propose some yourself, as of objective.space.sample(100, 0), "
+                "or give the space a `choices` mapping and an `assemble` method"
             )
         return {"architecture": tuple(self.space)}
 
@@ -169,18 +183,20 @@ class Objective:
         if arch in self.seen:
             return self.seen[arch]
         canonical = self.space.canonical(arch)
-        start, fresh = time.perf_counter(), False
+        start = time.perf_counter()
         with ONE:
-            if canonical not in self.known:
-                fresh = True
-                self._measure(canonical)
-            rows = self.known[canonical]
+            before = self.evaluations
+            if canonical not in self.reasons:
+                self._settle(canonical)
+            measured = self.evaluations > before
+        scores = [(canonical, seed, key, *score) for (seed, key), score in self.known[canonical].items()]
+        rows = pd.DataFrame(scores, columns=["arch", "seed", "proxy", "value", "status"])
         s = self.setting
         row = score_table(s.space, [arch], s.proxies, rows, s.seeds, s.sizes, {}).iloc[0]
         values = {name: float(row[name]) for name in self.names}
         statuses = {name: str(row[f"{name}_status"]) for name in self.names}
-        self.seen[arch] = Evaluation(arch, canonical, values, statuses, 0.0)
-        return replace(self.seen[arch], seconds=time.perf_counter() - start) if fresh else self.seen[arch]
+        self.seen[arch] = Evaluation(arch, canonical, values, statuses, 0.0, self.reasons[canonical])
+        return replace(self.seen[arch], seconds=time.perf_counter() - start) if measured else self.seen[arch]
 
     def __call__(self, arch: str) -> float | tuple[float, ...]:
         """Return the value, or the values in the order of `names`; undefined is the worst end."""
@@ -191,21 +207,24 @@ class Objective:
         """The values of an evaluation in the order of `names`; undefined is -inf or +inf, whichever is worst."""
         worst = {"maximize": -math.inf, "minimize": math.inf}
         return tuple(
-            worst[direction] if name in evaluation.undefined or math.isnan(evaluation.values[name]) else value
-            for (name, value), direction in zip(evaluation.values.items(), self.directions, strict=True)
+            worst[direction] if math.isnan(value) else value
+            for value, direction in zip(evaluation.values.values(), self.directions, strict=True)
         )
 
-    def optuna(self, undefined: str = "prune") -> OptunaObjective:
-        """This objective for `optuna.Study.optimize`; see `search.optuna`."""
+    def optuna(self, undefined: str | BaseTrial = "prune") -> Any:
+        """This objective for `optuna.Study.optimize`, an `OptunaObjective`; see `search.optuna`.
+
+        Given a trial it is that function itself, and prunes: `study.optimize(objective.optuna)` is enough.
+        """
         from automl_theory.search.optuna import OptunaObjective
 
-        return OptunaObjective(self, undefined)
+        return OptunaObjective(self, undefined) if isinstance(undefined, str) else OptunaObjective(self)(undefined)
 
-    def pymoo(self) -> ElementwiseProblem:
-        """This objective as a problem of pymoo; see `search.pymoo`."""
-        from automl_theory.search.pymoo import problem
+    def pymoo(self, **settings: Any) -> Problem:
+        """This objective as a problem of pymoo, whose settings it takes, as elementwise_runner; see `search.pymoo`."""
+        from automl_theory.search.pymoo import Problem
 
-        return problem(self)
+        return Problem(self, **settings)
 
     def ray_tune(self, config: Mapping[str, str]) -> dict[str, Any]:
         """This objective as a function that Ray Tune tunes; see `search.ray_tune`."""
@@ -213,53 +232,58 @@ class Objective:
 
         return metrics(self, config)
 
-    def _measure(self, canonical: str) -> None:
-        s = self.setting
-        if not s.asked:
-            self.known[canonical] = _rows([])
-            return
-        if self.store is not None:
-            with self._opened(self.store) as kept:
-                self._learn(kept.read())
-            if canonical in self.known:
-                return
-        names = tuple(proxy.name for proxy in s.asked)
-        tasks = [(canonical, seed, names) for seed in s.seeds]
-        results = []
-        outcomes = run_tasks(
-            task.score_task, tasks, workers=0, threads=self.threads, initializer=task.prepare, initargs=s.initargs
-        )
-        with closing(outcomes):  # type: ignore[type-var]
-            for outcome in outcomes:
-                if outcome.error is not None:
-                    raise AutoMLTheoryError(f"{canonical} cannot be measured: {outcome.error}")
-                results.append((outcome.task[1], outcome.result))
-        self.evaluations += len(results)
-        self.known[canonical] = _rows(
-            [
-                (canonical, seed, key, value, status)
-                for seed, result in results
-                for key, (value, status) in result.scores.items()
-            ]
-        )
-        if self.store is not None:
-            with self._opened(self.store) as kept:
-                for seed, result in results:
-                    kept.write(canonical, seed, result.scores, result.seconds, result.detail, result.network)
+    def _settle(self, canonical: str) -> None:
+        """Have all scores of a class: by the store, and by measuring what it lacks."""
+        s, reasons = self.setting, []
+        if s.asked and not self.reasons:
+            s.try_settings(canonical)
+        keys = [proxy.key for proxy in s.asked]
+        if self._tasks(canonical):
+            with ExitStack() as stack:
+                kept = stack.enter_context(self._opened(self.store)) if self.store is not None else None
+                if kept is not None and kept.missing(canonical, s.seeds[0], keys) != keys:
+                    self._learn(kept)
+                how: dict[str, Any] = {"threads": self.threads, "initializer": task.prepare, "initargs": s.initargs}
+                outcomes = run_tasks(task.score_task, self._tasks(canonical), workers=0, **how)
+                stack.enter_context(closing(outcomes))  # type: ignore[type-var]
+                reasons = [self._take(outcome, kept) for outcome in outcomes]
+        self.known.setdefault(canonical, {})
+        self.reasons[canonical] = "; ".join(dict.fromkeys(filter(None, reasons)))
 
-    def _learn(self, rows: pd.DataFrame) -> None:
-        """Take over every class of which all proxies and seeds are there."""
-        keys = {proxy.key for proxy in self.setting.asked}
-        mine = rows[rows["proxy"].isin(keys) & rows["seed"].isin(self.setting.seeds) & (rows["status"] != "failed")]
-        wanted = len(keys) * len(self.setting.seeds)
-        for arch, part in mine.groupby("arch", sort=False):
-            if len(part) == wanted:
-                self.known.setdefault(str(arch), part)
+    def _tasks(self, canonical: str) -> list[task.Task]:
+        """What is to be measured of a class; first, where its name does not say it, whether it is the network known."""
+        s, known = self.setting, self.known.get(canonical, {})
+        missing = [
+            (canonical, seed, names)
+            for seed in s.seeds
+            if (names := tuple(proxy.name for proxy in s.asked if (seed, proxy.key) not in known))
+        ]
+        return [(canonical, s.seeds[0], ()), *missing] if known and hasattr(s.space, "fingerprint") else missing
+
+    def _take(self, outcome: Outcome, kept: ScoreStore | None) -> str:
+        """Keep what became of a task; returns the reason of what failed."""
+        arch, seed, names = outcome.task
+        if not names:
+            if kept is not None:
+                _check(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
+            return ""
+        result = outcome.result
+        if outcome.error is not None:
+            failed = {proxy.key: (math.nan, "failed") for proxy in self.setting.asked if proxy.name in names}
+            result = task.Result(failed, 0.0, outcome.error)
+        if kept is not None:
+            kept.write(arch, seed, result.scores, result.seconds, result.detail, result.network)
+        self.known.setdefault(arch, {}).update({(seed, key): score for key, score in result.scores.items()})
+        self.evaluations += 1
+        return str(result.detail)
+
+    def _learn(self, kept: ScoreStore) -> None:
+        """Take over every score that a store has, but for failures."""
+        s = self.setting
+        rows, keys = kept.read(), [proxy.key for proxy in s.asked]
+        mine = rows[rows["proxy"].isin(keys) & rows["seed"].isin(s.seeds) & (rows["status"] != "failed")]
+        for arch, seed, key, value, status in mine.itertuples(index=False):
+            self.known.setdefault(arch, {}).setdefault((seed, key), (value, status))
 
     def _opened(self, store: Path) -> ScoreStore:
-        store.parent.mkdir(parents=True, exist_ok=True)
         return ScoreStore.open(store, self.setting.recorded, self.around)
-
-
-def _rows(rows: list[tuple[str, int, str, float, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["arch", "seed", "proxy", "value", "status"])

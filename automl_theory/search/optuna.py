@@ -6,9 +6,11 @@
 What an undefined value means is the user's choice, since Optuna fails a trial that returns nan and says no more:
 
     "prune"   the trial is pruned, which every sampler knows how to treat, with one objective or several
-    "worst"   the trial completes with the worst end of that objective, -inf or +inf
+    "worst"   the trial completes with the worst end of that objective, -inf or +inf; the other objectives keep their
+              values, by which it can still be on the front
 
-Either way the reasons are in the trial's user attributes: `architecture`, `canonical`, `status:<proxy>`.
+Either way the trial's user attributes tell it: `architecture`, `canonical`, `status:<proxy>`, and `reason` where one
+failed.
 """
 
 from __future__ import annotations
@@ -48,8 +50,10 @@ class OptunaObjective:
         trial.set_user_attr("canonical", found.canonical)
         for name, status in found.statuses.items():
             trial.set_user_attr(f"status:{name}", status)
+        if found.reason:
+            trial.set_user_attr("reason", found.reason)
         if found.undefined and self.undefined == "prune":
-            reasons = ", ".join(f"{name}: {found.statuses[name]}" for name in found.undefined)
-            raise optuna.TrialPruned(f"{found.arch} has no value ({reasons})")
+            statuses = ", ".join(f"{name}: {found.statuses[name]}" for name in found.undefined)
+            raise optuna.TrialPruned("; ".join(filter(None, [f"{found.arch} has no value ({statuses})", found.reason])))
         numbers = objective.numbers(found)
         return numbers[0] if len(numbers) == 1 else numbers

@@ -2,8 +2,10 @@
 
     tuner = tune.Tuner(objective.ray_tune, param_space=param_space(objective), tune_config=...)
 
-The function returns {proxy: value, "architecture", "canonical", "undefined", "status:<proxy>"}. Ray's schedulers and
-searchers compare numbers: an undefined or infinite value is ±1e30 on the bad side, and `undefined` counts them.
+The function returns {proxy: value, "architecture", "canonical", "undefined", "status:<proxy>", "reason"}. Ray's
+schedulers and searchers compare numbers: an infinite value is 1e30 with its sign, an undefined one 1e30 on the bad
+side, and `undefined` counts those. Each trial has a copy of the objective; through a `store` they share their
+scores.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ def metrics(objective: Objective, config: Mapping[str, str]) -> dict[str, Any]:
         **{name: math.copysign(FAR, value) if math.isinf(value) else value for name, value in numbers.items()},
         **{f"status:{name}": status for name, status in found.statuses.items()},
         "undefined": len(found.undefined),
+        "reason": found.reason,
         "architecture": found.arch,
         "canonical": found.canonical,
     }

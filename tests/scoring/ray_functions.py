@@ -18,6 +18,9 @@ def square(task: Any) -> Any:
         os._exit(3)
     if task == "memory":
         raise MemoryError("too much")
+    if task == "wait":
+        time.sleep(0.4)
+        return 0
     if task == "threads":
         return {pool["num_threads"] for pool in threadpool_info()}, os.environ["OMP_NUM_THREADS"]
     return task * task

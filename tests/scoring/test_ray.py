@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import threading
 import time
@@ -20,7 +21,7 @@ import automl_theory as at
 from automl_theory.errors import AutoMLTheoryError, InputError, StoreError
 from automl_theory.scoring import plan, ray_cluster
 from automl_theory.scoring.engine import prepare_node
-from automl_theory.scoring.ray_executor import run_tasks
+from automl_theory.scoring.ray_executor import Actor, run_tasks
 
 ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
 # Ray forgets the processes and sockets of a cluster to the collector.
@@ -89,9 +90,30 @@ def test_a_ray_of_the_callers_own_is_used_and_left_and_small_tasks_go_in_batches
         list(run_tasks(square, [1], workers=1, gpus_per_task=0.5))
     start = time.monotonic()
     assert sum(o.result for o in run_tasks(square, range(20_000), workers=1)) == sum(k * k for k in range(20_000))
+    turned = [*range(64), *("wait" for _ in range(4))]
+    assert [o.result for o in run_tasks(square, turned, workers=1)] == [*(k * k for k in range(64)), *[0] * 4]
     assert time.monotonic() - start < 60
     assert ray.is_initialized()
+    while ray.available_resources().get("CPU") != 2 and time.monotonic() - start < 60:
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] == 2, "no worker is left"
     ray.shutdown()
+
+
+def test_a_cluster_of_another_ray_is_told_as_such(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "__version__", "1.0.0")
+    told = r"cannot join the Ray cluster at .* \(Version mismatch: .*must be one of its nodes, with its Ray and"
+    with pytest.raises(InputError, match=told):
+        list(run_tasks(square, [1], workers=1, address=cluster.address))
+    assert not ray.is_initialized()
+
+
+def test_a_worker_hands_back_what_it_did_not_reach_in_a_second() -> None:
+    worker = Actor()
+    worker.function = square
+    answers, seconds = worker.run([pickle.dumps("wait")] * 9)
+    assert [pickle.loads(answer) for answer in answers] == [("done", 0)] * 3
+    assert seconds >= 1
 
 
 def test_a_node_lost_in_the_middle_loses_nothing(cluster: Any, tmp_path: Path) -> None:

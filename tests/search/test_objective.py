@@ -10,14 +10,20 @@ from pathlib import Path
 
 import pytest
 from small_objectives import SMALL, small
+from torch import nn
 
 import automl_theory as at
 from automl_theory.errors import InputError, StoreError
+from automl_theory.scoring.store import ScoreStore
 from automl_theory.search.objective import Objective
 
 SPACE = at.space("nas_bench_201")
 DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 SKIP = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+def mlp(outputs: int, **settings: bool) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.ReLU(), nn.Linear(8, outputs, **settings))
 
 
 def test_values_are_those_of_score_space_bit_for_bit() -> None:
@@ -62,14 +68,10 @@ def test_variables_make_every_architecture_of_the_space() -> None:
 
 
 def test_a_space_without_variables_lists_its_architectures() -> None:
-    from torch import nn
-
-    def net(bias: bool) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2, bias=bias))
-
-    objective = at.Objective({"a": lambda: net(True), "b": lambda: net(False)}, ["parameters"], n=4)
+    objective = at.Objective({"a": lambda: mlp(2), "b": lambda: mlp(2, bias=False)}, ["parameters"], n=4)
     assert objective.choices == {"architecture": ("a", "b")}
-    assert objective(objective.architecture({"architecture": "a"})) == 2 * 3072 + 2
+    sizes = [objective(objective.architecture({"architecture": name})) for name in "ab"]
+    assert sizes == [8 * 3072 + 8 + 2 * 8 + 2, 8 * 3072 + 8 + 2 * 8]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,78 @@ def test_bad_settings_are_those_of_score_space() -> None:
         at.Objective("nas_bench_201", ["naswot"], channels=4)
     with pytest.raises(InputError, match="bad architecture"):
         small("naswot").evaluate("nonsense")
+
+
+def test_bad_settings_of_networks_and_stores_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="channels must be an integer of at least 1, got -1"):
+        at.Objective("nas_bench_201", ["naswot"], n=8, network={"channels": -1})(DEAD)
+    with pytest.raises(StoreError, match="store=5 is no path"):
+        small("naswot", store=5)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot make the folder"):
+        small("naswot", store=tmp_path / "file" / "s.db")
+
+
+def test_one_seed() -> None:
+    cell = SPACE.sample(1, 9)[0]
+    assert small("naswot", seed=3)(cell) == small("naswot", seeds=[3])(cell) != small("naswot")(cell)
+    with pytest.raises(InputError, match=r"seed=3 and seeds=2 were given; give one of the two"):
+        small("naswot", seed=3, seeds=2)
+
+
+def test_a_network_that_cannot_be_built_has_failed_as_in_score_space(tmp_path: Path) -> None:
+    def bad() -> nn.Module:
+        raise RuntimeError("no such layer")
+
+    objective = at.Objective({"bad": bad}, ["naswot", "ntk_condition_number"], n=4, store=tmp_path / "s.db")
+    found = objective.evaluate("bad")
+    assert set(found.statuses.values()) == {"failed"}
+    assert found.undefined == objective.names
+    assert found.reason == "RuntimeError: no such layer"
+    assert objective("bad") == (-math.inf, math.inf)
+    assert objective.evaluations == 1
+    table = at.score_space({"bad": bad}, objective.names, n=4, store=tmp_path / "s.db")
+    assert table.loc["bad", "naswot_status"] == "failed"
+    mended = at.Objective({"bad": lambda: mlp(2)}, objective.names, n=4, store=tmp_path / "s.db")
+    assert mended.evaluate("bad").statuses["naswot"] != "failed", "what a store has as failed is tried again"
+
+
+def test_a_store_refuses_another_network_of_a_known_name(tmp_path: Path) -> None:
+    first = at.Objective({"a": lambda: mlp(2)}, ["l2_norm"], n=4, store=tmp_path / "s.db")
+    value = first("a")
+    again = at.Objective({"a": lambda: mlp(2)}, ["l2_norm"], n=4, store=tmp_path / "s.db")
+    assert (again("a"), again.evaluations) == (value, 0)
+    with pytest.raises(StoreError, match="but it is another one now"):
+        at.Objective({"a": lambda: mlp(3)}, ["l2_norm"], n=4, store=tmp_path / "s.db")("a")
+
+
+def test_what_a_store_lacks_is_measured_and_no_more(tmp_path: Path) -> None:
+    cell = SPACE.sample(1, 10)[0]
+    small("naswot", store=tmp_path / "s.db")(cell)
+    both = small("naswot", "ntk_condition_number", seeds=2, store=tmp_path / "s.db")
+    assert both(cell) == small("naswot", "ntk_condition_number", seeds=2)(cell)
+    with ScoreStore.existing(tmp_path / "s.db") as kept:
+        assert len(kept.read()) == 4
+
+
+def test_an_interrupted_evaluation_keeps_what_was_finished(tmp_path: Path) -> None:
+    cells, seen = ["a", "b"], []
+
+    def interrupted() -> nn.Module:
+        seen.append(1)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return mlp(2)
+
+    objective = at.Objective({name: interrupted for name in cells}, ["l2_norm"], n=4, seeds=2, store=tmp_path / "s.db")
+    with pytest.raises(KeyboardInterrupt):
+        objective("a")
+    with ScoreStore.existing(tmp_path / "s.db") as kept:
+        assert len(kept.read()) == 1
+    again = at.Objective({name: lambda: mlp(2) for name in cells}, ["l2_norm"], n=4, seeds=2, store=tmp_path / "s.db")
+    value = again("a")
+    assert again.evaluations == 1
+    assert objective("a") == value
 
 
 def test_a_pickle_carries_what_is_known(two: Objective) -> None:

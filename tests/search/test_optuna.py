@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from small_objectives import small
+from torch import nn
 
+import automl_theory as at
 from automl_theory.errors import InputError
 from automl_theory.search.objective import Objective
 
@@ -52,8 +54,35 @@ def test_one_objective_with_pruning() -> None:
     objective = small("naswot")
     study = optuna.create_study(directions=objective.directions, sampler=optuna.samplers.TPESampler(seed=0))
     study.enqueue_trial(dead(objective))
-    study.optimize(objective.optuna(), n_trials=5)
+    study.optimize(objective.optuna, n_trials=5)
+    assert study.trials[0].state.name == "PRUNED"
     assert study.best_value == objective(study.best_trial.user_attrs["architecture"])
+
+
+def test_a_network_that_cannot_be_built_is_pruned_with_the_reason() -> None:
+    def bad() -> nn.Module:
+        raise RuntimeError("no such layer")
+
+    def good() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
+
+    objective = at.Objective({"bad": bad, "good": good}, ["l2_norm"], n=4)
+    study = optuna.create_study(directions=objective.directions)
+    for name in ("bad", "good", "bad"):
+        study.enqueue_trial({"architecture": name})
+    study.optimize(objective.optuna(), n_trials=3)
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "COMPLETE", "PRUNED"]
+    assert study.trials[0].user_attrs["status:l2_norm"] == "failed"
+    assert study.trials[0].user_attrs["reason"] == "RuntimeError: no such layer"
+
+
+def test_trials_in_threads_are_those_alone(two: Objective) -> None:
+    fresh = small(*two.names)
+    study = optuna.create_study(directions=two.directions, sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(fresh.optuna("worst"), n_trials=12, n_jobs=2)
+    for trial in study.trials:
+        assert tuple(trial.values) == two(trial.user_attrs["architecture"])
+    assert fresh.evaluations == two.evaluations
 
 
 def test_an_unknown_choice_is_told(two: Objective) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import pickle
+from multiprocessing import get_context
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,7 +27,20 @@ def test_nsga2_finds_a_front_of_feasible_cells(two: Objective) -> None:
 
 
 def test_an_undefined_cell_is_infeasible(two: Objective) -> None:
-    out: dict[str, object] = {}
+    out: dict[str, Any] = {}
     two.pymoo()._evaluate(dict.fromkeys(two.choices, "none"), out)
     assert out["G"] == 2.0
     assert np.isfinite(out["F"]).all()
+
+
+def test_the_problem_goes_to_other_processes(two: Objective) -> None:
+    from pymoo.parallelization import StarmapParallelization
+
+    cells = [dict.fromkeys(two.choices, option) for option in ("none", "nor_conv_1x1", "nor_conv_3x3")]
+    alone = two.pymoo().evaluate(np.array(cells), return_as_dictionary=True)
+    with get_context("spawn").Pool(1) as pool:
+        problem = two.pymoo(elementwise_runner=StarmapParallelization(pool.starmap))
+        there = problem.evaluate(np.array(cells), return_as_dictionary=True)
+    np.testing.assert_array_equal(there["F"], alone["F"])
+    np.testing.assert_array_equal(there["G"], alone["G"])
+    assert pickle.loads(pickle.dumps(two.pymoo())).objective.evaluations == two.evaluations

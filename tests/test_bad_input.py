@@ -196,6 +196,19 @@ CASES: dict[str, tuple[list[str], str]] = {
     "channels beyond any memory": ([*SCORE, "--channels", "1000000000"], "channels must be at most"),
     "cells beyond any memory": ([*SCORE, "--cells", "100000000000"], "cells_per_stage must be at most"),
     "unknown preset": ([*SCORE, "--preset", "reducd"], "Did you mean 'reduced'?"),
+    "presets where there are none": (
+        ["score", "mlp_dag", "--sample", "1", "--preset", "reduced"],
+        "space mlp_dag has no presets; leave out --preset",
+    ),
+    "a space too large to score": (
+        ["score", "darts", "--proxies", "parameters"],
+        "space darts has 1,076,746,950,455,072,400 architectures, too many to score; give a sample of them, as by",
+    ),
+    "unknown space of accuracies": (
+        ["accuracy", "convert", "{home}/others.csv", "{home}/o.csv", "--space", "dart"],
+        "Did you mean 'darts'?",
+    ),
+    "spaces of an aspect": (["list", "spaces", "--family", "size"], "--family is for proxies; leave it out"),
     "unknown bn": ([*SCORE, "--bn", "frosen"], "Did you mean 'frozen'?"),
     "unknown output": ([*SCORE, "--output", "full"], "is not one of sum, trace"),
     "unknown init": ([*SCORE, "--init", "he_fanin"], "Did you mean 'he_fan_in'?"),

@@ -113,6 +113,20 @@ def test_presets_and_the_older_name_of_an_option(capsys: pytest.CaptureFixture[s
     assert read_table("t.csv").attrs["settings"]["network"]["channels"] == 16
 
 
+def test_darts_from_a_sample_to_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["--preset", "reduced", "--channels", "2", "--n", "4", "--resolution", "8", "--workers", "0"]
+    run(capsys, "score", "darts", "--sample", "3", *tiny, "--store", "d.db", "--export", "d.csv")
+    table, darts = read_table("d.csv"), at.space("darts")
+    assert table.index.tolist() == table["canonical"].tolist() == darts.sample(3, 0)
+    assert table.attrs["settings"]["network"] == {"channels": 2, "layers": 5, "num_classes": 10, "in_channels": 3}
+    assert set(table["ntk_lambda_min_status"]) <= {"ok", "rank_deficient"}
+    sizes = [darts.size_metrics(arch, 2, 5)["parameters"] for arch in table.index]  # type: ignore[attr-defined]
+    assert table["parameters"].tolist() == sizes
+    assert table["paths"].tolist() == at.graph_metrics(darts, table.index)["paths"].tolist()
+    run(capsys, "score", "darts", "--sample", "3", *tiny, "--store", "d.db", "--export", "e.csv")
+    pd.testing.assert_frame_equal(read_table("e.csv"), table, check_exact=True)
+
+
 def test_given_architectures_shards_and_merge(capsys: pytest.CaptureFixture[str]) -> None:
     names = CELLS.sample(3, 1)
     given = [part for name in names for part in ("--arch", name)]

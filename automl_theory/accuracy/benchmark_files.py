@@ -60,7 +60,9 @@ def is_benchmark(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = file.read(4)
-    return path.suffix not in (".parquet", ".gz", ".csv") and head.startswith((b"PK\x03\x04", b"BZh", b"\x80\x02"))
+    return path.suffix not in (".parquet", ".gz", ".csv", ".tfrecord") and head.startswith(
+        (b"PK\x03\x04", b"BZh", b"\x80\x02")
+    )
 
 
 def expectation(path: Path, *, trust_pickle: bool = False) -> str | None:

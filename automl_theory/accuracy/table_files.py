@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 
 from automl_theory.accuracy.checks import check_runs
+from automl_theory.accuracy.nas_bench_101 import read_tfrecord
+from automl_theory.accuracy.notation import HasClasses, with_architectures
 from automl_theory.accuracy.recipe import FAMILIES, METRICS
 from automl_theory.errors import InputError, require, suggest
 from automl_theory.scoring.checked_attrs import checked_attrs
@@ -38,14 +40,16 @@ class NoArchitectures(InputError):
         super().__init__(self.why + ("" if column is None else f": columns={{{column!r}: 'arch'}}"))
 
 
-def read_file(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def read_file(path: Path, columns: dict[str, str], space: HasClasses | None = None) -> pd.DataFrame:
     """Return a table file, renamed by `columns` and keyed by architecture; `attrs["accuracy"]` if it has a recipe.
+
+    Where no column is named "arch" or "canonical", other columns may tell architectures of `space`.
 
     InputError for a file that is no table, is too large or lacks a column or a key; MissingExtra for Parquet without
     pyarrow.
     """
     with one_line(f"expected {path.name} to be a readable table, but", "save it again"):
-        return _keyed(_read(path), path.name, columns)
+        return _keyed(_read(path), path.name, columns, space)
 
 
 def as_runs(table: pd.DataFrame, name: str) -> pd.DataFrame | None:
@@ -95,6 +99,8 @@ def _spread(table: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".tfrecord":
+        return read_tfrecord(path)
     parquet = path.suffix == ".parquet"
     if not parquet and not path.name.endswith((".csv", ".csv.gz")):
         raise InputError(
@@ -151,7 +157,7 @@ def _refuse_bomb(path: Path) -> None:
                 )
 
 
-def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFrame:
+def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str], space: HasClasses | None) -> pd.DataFrame:
     there = [str(column) for column in frame.columns]
     for wanted in columns:
         if wanted not in there:
@@ -161,6 +167,8 @@ def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFr
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise InputError(f"{name} would have two columns {str(twice[0])!r}; map one of them to another name in columns")
+    if space is not None and not set(KEYS) & set(frame.columns):
+        frame = with_architectures(frame, space, name)
     key = next((word for word in KEYS if word in frame.columns), None)
     if key is None:
         raise _without_key(frame, name)
@@ -175,7 +183,7 @@ def _keyed(frame: pd.DataFrame, name: str, columns: dict[str, str]) -> pd.DataFr
     return frame
 
 
-NAMED = ("arch", "cell", "net", "model", "genotype")
+NAMED = ("arch", "cell", "net", "model", "genotype", "hash")
 """What is in the names that other people's tables give to the column of architectures."""
 
 
@@ -184,7 +192,9 @@ def _without_key(frame: pd.DataFrame, name: str) -> NoArchitectures:
     column = _likely_key(frame)
     if column is None:
         return NoArchitectures(
-            name, f"has no column of architecture strings (it has {few(there)}); add one named 'arch'"
+            name,
+            f"has no column of architecture strings (it has {few(there)}); add one named 'arch', or name the space "
+            "whose architectures other columns tell (space=, --space)",
         )
     return NoArchitectures(
         name, f"has no column 'arch' or 'canonical'; name the one with the architectures, it seems {column!r}", column
@@ -192,12 +202,16 @@ def _without_key(frame: pd.DataFrame, name: str) -> NoArchitectures:
 
 
 def _likely_key(frame: pd.DataFrame) -> str | None:
-    """The column with architectures: one of a space's strings, else one of words whose name says so, else of words."""
+    """The column with architectures: one of a space's strings, else one of words whose name says so, else of words.
+
+    Texts of lists are parts of an architecture at best.
+    """
     words = [column for column in frame.columns if pd.api.types.is_string_dtype(frame[column].dropna())]
-    for column in words:
-        first = str(next(iter(frame[column].dropna()), ""))
+    firsts = {column: str(next(iter(frame[column].dropna()), "")) for column in words}
+    for column, first in firsts.items():
         if any(pattern.fullmatch(first) for pattern in FAMILIES.values()):
             return str(column)
+    words = [column for column in words if not firsts[column].startswith("[")]
     words = [column for column in words if len(frame) and frame[column].nunique() > len(frame) / 100]
     told = [column for column in words if any(word in str(column).lower() for word in NAMED)]
     return str((told or words)[0]) if told or words else None

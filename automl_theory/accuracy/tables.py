@@ -15,6 +15,7 @@ import pandas as pd
 
 from automl_theory.accuracy.benchmark_files import expectation, is_benchmark, read_runs
 from automl_theory.accuracy.checks import check, check_unit, refuse_scores
+from automl_theory.accuracy.notation import HasClasses, by_class, check_space
 from automl_theory.accuracy.recipe import COSTS, dataset_named, split_named
 from automl_theory.accuracy.summary import summarise
 from automl_theory.accuracy.table_files import as_runs, read_file
@@ -33,13 +34,15 @@ def load_accuracy(
     split: str | None = None,
     columns: Mapping[str, str] | None = None,
     unit: str = "percent",
+    space: HasClasses | None = None,
     trust_pickle: bool = False,
     progress: bool | Report | None = None,
 ) -> pd.DataFrame:
     """Return a table of trained results, one row an architecture, index "arch" (or "canonical").
 
     source    "digits" (bundled); the .pth file or archive folder of NAS-Bench-201; a .pickle.pbz2 file or the folder of
-              NATS-Bench, topology (tss) or size (sss); or a table .csv, .csv.gz or .parquet
+              NATS-Bench, topology (tss) or size (sss); the .tfrecord file of NAS-Bench-101 (give `space` too); or a
+              table .csv, .csv.gz or .parquet
     dataset   cifar10, cifar10-valid, cifar100 or ImageNet16-120; needed where the source has several
     epochs    length of the training schedule, e.g. 12 or 200; the longest if left out (the benchmarks' APIs take 12)
     split     only the columns of this one: train, valid, test or valtest (or the benchmarks' own x-valid, x-test,
@@ -49,6 +52,10 @@ def load_accuracy(
               where both are there it is "arch", and "canonical" is left out
     unit      of the accuracies in a .csv or .parquet table: "percent", or "fraction", which are multiplied by 100.
               Fractions given as per cent are refused (see `checks.check`)
+    space     the space of the architectures, as at.space("darts"), where a table writes them in another way than a
+              score table does: in any form that the space's `parse` reads (a DARTS genotype in NASLib's compact form, a
+              hash of NAS-Bench-101), or in columns (of NAS-Bench-101 module_adjacency and module_operations, or n, adj
+              and ops). The result is of classes, index "canonical", with the mean of the members that the source has
     trust_pickle   read a benchmark file by unpickling it, which runs whatever code it holds with your rights. Without,
               nothing in a file is ever executed, and records as the benchmarks' APIs write them are all it may hold
     progress  as in `score_space`; what a large file will take is said before it is read
@@ -72,6 +79,28 @@ def load_accuracy(
     Errors: InputError, one line, for anything unknown (with the nearest known), missing, unreadable, damaged or unsafe,
     for duplicate architectures, mixed releases, NaN accuracies, wrong units; MissingExtra for Parquet without pyarrow.
     """
+    if space is not None:
+        check_space(space)
+    table = _loaded(
+        source, space, dataset=dataset, epochs=epochs, split=split, columns=columns, unit=unit,
+        trust_pickle=trust_pickle, progress=progress,
+    )  # fmt: skip
+    return table if space is None else by_class(table, space, Path(source).name)
+
+
+def _loaded(
+    source: str | os.PathLike[str],
+    space: HasClasses | None,
+    *,
+    dataset: str | None,
+    epochs: int | None,
+    split: str | None,
+    columns: Mapping[str, str] | None,
+    unit: str,
+    trust_pickle: bool,
+    progress: bool | Report | None,
+) -> pd.DataFrame:
+    """The table by the architectures that the source names."""
     _check_selection(epochs)
     check_options(source, unit=unit, trust_pickle=trust_pickle)
     if isinstance(source, str) and source in BUNDLED:
@@ -84,7 +113,7 @@ def load_accuracy(
             raise InputError("columns are for .csv and .parquet tables; a benchmark's have their names")
         runs, known = benchmark_runs(path, trust_pickle=trust_pickle, progress=progress)
         return check(summarise(runs, known, dataset=dataset, epochs=epochs, split=split), path.name)
-    table = read_file(path, dict(columns or {}))
+    table = read_file(path, dict(columns or {}), space)
     refuse_scores(table, path.name)
     known = dict(table.attrs.get("accuracy") or {"release": "unstated release", "file": path.name})
     runs_of_table = as_runs(table, path.name) if len(table) else None

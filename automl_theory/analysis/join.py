@@ -41,7 +41,8 @@ def join(df: pd.DataFrame, *tables: pd.DataFrame | pd.Series) -> pd.DataFrame:
             raise InputError(
                 f"{what} has no row for any of the {len(joined)} architectures: those{_space(joined)} are like "
                 f"{_short(wanted[0])}, its rows{_space(other)} {_first(other.index)}; take a table of the same space "
-                "and index it by architecture string."
+                "and index it by architecture string; if it writes them in another way, read it by "
+                "load_accuracy(..., space=...) (accuracy convert --space)."
             )
         found = other.reindex(wanted).set_axis(joined.index, axis=0)
         found.attrs, joined.attrs = {}, {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +14,15 @@ from automl_theory.cli.options import PROGRAM, Dataset, Epochs, Split, TrustPick
 from automl_theory.cli.tables import new_folder
 from automl_theory.errors import InputError, Interrupted
 
+if TYPE_CHECKING:
+    from automl_theory.spaces import Space as NamedSpace
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Convert and look at tables of trained results.")
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="digits, a file or folder of NAS-Bench-201 or NATS-Bench, or a .csv or .parquet table.",
+        help="digits, a file or folder of NAS-Bench-101, 201 or NATS-Bench, or a .csv or .parquet table.",
         show_default=False,
     ),
 ]
@@ -35,6 +38,14 @@ Unit = Annotated[
     str,
     typer.Option(metavar="percent|fraction", help="Of a table's accuracies; fractions are multiplied by 100."),
 ]
+Space = Annotated[
+    str | None,
+    typer.Option(
+        help="Space of the architectures, where the table writes them in a form of its own (a hash or matrices of "
+        "nas_bench_101, a compact genotype of darts); the result is one row a class of equal ones.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -46,6 +57,7 @@ def convert(
     split: Split = None,
     columns: Columns = None,
     unit: Unit = "percent",
+    space: Space = None,
     trust_pickle: TrustPickle = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the table if it exists.")] = False,
 ) -> None:
@@ -63,7 +75,7 @@ def convert(
         with _keyed_by_option():
             table = convert_source(
                 source, out, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
-                trust_pickle=trust_pickle, force=force, progress=_is_long(Path(source)) or None,
+                space=_space(space), trust_pickle=trust_pickle, force=force, progress=_is_long(Path(source)) or None,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {out} was not written") from None
@@ -79,6 +91,7 @@ def show(
     split: Split = None,
     columns: Columns = None,
     unit: Unit = "percent",
+    space: Space = None,
     trust_pickle: TrustPickle = False,
 ) -> None:
     """Tell what trained results are: columns with their range, and the recipe."""
@@ -89,7 +102,7 @@ def show(
     with _keyed_by_option():
         table = load_accuracy(
             source, dataset=dataset, epochs=epochs, split=split, columns=_mapping(columns), unit=unit,
-            trust_pickle=trust_pickle,
+            space=_space(space), trust_pickle=trust_pickle,
         )  # fmt: skip
     print_accuracy(table, line(table.attrs["accuracy"]))
 
@@ -110,6 +123,12 @@ def _keyed_by_option() -> Iterator[None]:
 def _is_long(source: Path) -> bool:
     """Whether reading takes so long that its progress is shown even where nobody may watch."""
     return source.is_dir() or (source.is_file() and source.stat().st_size > 2e8)
+
+
+def _space(name: str | None) -> NamedSpace | None:
+    from automl_theory.spaces import space
+
+    return None if name is None else space(name)
 
 
 def _mapping(columns: list[str] | None) -> dict[str, str]:

@@ -21,6 +21,8 @@ def list_(
     if what not in LISTS:
         raise InputError(f"cannot list {what!r}; use: {PROGRAM} list {'|'.join(LISTS)}.{suggest(what, LISTS)}")
     if what == "spaces":
+        if family is not None:
+            raise InputError("--family is for proxies; leave it out with spaces")
         _list_spaces()
         return
     from automl_theory.proxies import get_proxy, list_proxies, proxy_plugins

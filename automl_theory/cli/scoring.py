@@ -113,6 +113,13 @@ def score(
         typer.Option(help="Processes; 0 is this one. Default: as many as there are cores.", rich_help_panel=RUN),
     ] = None,
     threads: Annotated[int, typer.Option(help="torch threads of each worker.", rich_help_panel=RUN)] = 1,
+    together: Annotated[
+        int | None,
+        typer.Option(
+            help="Architectures that share weights in one pass (nas_bench_201). Default: 16 on a GPU, else 1.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     executor: Annotated[
         str, typer.Option(help="processes of this machine, or ray: a Ray cluster (docs/ray.md).", rich_help_panel=RUN)
     ] = "processes",
@@ -176,7 +183,7 @@ def score(
         space, proxies, data, measurement, store, export,
         (accuracy, target, {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}),
         architectures=arch or None, sample=sample, strings=strings, sample_seed=sample_seed,
-        seeds=1 if seeds is None else seeds, workers=workers, threads=threads, executor=executor,
+        seeds=1 if seeds is None else seeds, workers=workers, threads=threads, together=together, executor=executor,
         address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch,
         retry_failed=retry_failed,
     )  # fmt: skip
@@ -191,13 +198,13 @@ def _start(space: str, preset: str | None) -> tuple[dict[str, int], str]:
     from automl_theory.spaces import space as make_space
 
     where = make_space(space)
-    own: dict[str, dict[str, int]] | None = getattr(where, "presets", None)
-    presets = PRESETS if own is None else own
+    staged = "cells_per_stage" in inspect.signature(where.build).parameters
+    presets: dict[str, dict[str, int]] = getattr(where, "presets", PRESETS if staged else {})
+    if preset is not None and not presets:
+        raise InputError(f"space {space} has no presets; leave out --preset")
     if preset is not None and preset not in presets:
         raise InputError(f"unknown preset {preset!r}; use {' or '.join(presets)}.{suggest(preset, presets)}")
-    staged = own is not None or "cells_per_stage" in inspect.signature(where.build).parameters
-    start = presets.get(preset or "canonical", {}) if preset or staged else {}
-    return dict(start), own_init(where)
+    return dict(presets.get(preset or "canonical", {})), own_init(where)
 
 
 def _score_module(module: str, export: Path | None, **settings: Any) -> None:
@@ -235,6 +242,8 @@ def _score_space(
     store: Path | None,
     export: Path | None,
     compared: tuple[str | None, str | None, dict[str, Any]],
+    *,
+    together: int | None,
     **options: Any,
 ) -> None:
     from rich.console import Console
@@ -245,13 +254,17 @@ def _score_space(
     with ProgressLine(console, f"scoring {space}") as progress:
         from automl_theory.scoring.engine import score_space
         from automl_theory.scoring.plan import Measurement, default_store
+        from automl_theory.scoring.together import choose_together
         from automl_theory.spaces import space as make_space
 
         where, measured = make_space(space), Measurement(**measurement)
         accuracy, target, selection = compared
         trained, target = load_trained(accuracy, target, **selection)
-        path = store if store is not None else default_store(where, measured, data)
-        table = score_space(where, proxies, data, measurement=measured, store=path, progress=progress, **options)
+        together = choose_together(together, where, measured)
+        path = store if store is not None else default_store(where, measured, data, together)
+        table = score_space(
+            where, proxies, data, measurement=measured, store=path, together=together, progress=progress, **options
+        )
     from automl_theory.terminal import print_best
 
     scored = set(table["canonical"])

@@ -58,10 +58,10 @@ def load_trained(accuracy: str | None, target: str | None, **selection: Any) -> 
     try:
         table = load_accuracy(accuracy, **selection)
     except NoArchitectures as error:
-        column = quote(f"{error.column or 'THEIRS'}=arch")
+        how = "--space SPACE" if error.column is None else f"--columns {quote(f'{error.column}=arch')}"
         raise InputError(
-            f"{error.why}, and convert the table once: {PROGRAM} accuracy convert {quote(accuracy)} "
-            f"accuracies.csv --columns {column}"
+            f"{error.why}, and convert the table once: {PROGRAM} accuracy convert {quote(accuracy)} accuracies.csv "
+            f"{how}"
         ) from None
     target = target or default_target(table)
     if target not in table.columns:

@@ -101,7 +101,7 @@ class CellGraph:
         if len({(edge.source, edge.target) for edge in self.edges}) < len(self.edges):
             raise InputError("a pair of nodes has more than one edge; merge them or add a node")
         known = kernels or {}
-        object.__setattr__(self, "kernels", tuple(known.get((s, t), weight) for s, t, weight in self.edges))
+        object.__setattr__(self, "kernels", _entries_of(known.get((s, t), weight) for s, t, weight in self.edges))
         object.__setattr__(self, "pooled", tuple((s, t) in pooled for s, t, _ in self.edges))
         if known or pooled:
             pairs = {(s, t) for s, t, _ in self.edges}
@@ -140,6 +140,13 @@ class CellGraph:
     def length_histogram(self) -> dict[int, int]:
         """Return {l: number of input-output paths of l edges}, by rising l; {} for a disconnected cell."""
         return _histogram(self.nodes, tuple(Edge(s, t, 1) for s, t, _ in self.live()))
+
+
+def _entries_of(kernels: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(map(index, kernels))
+    except TypeError:
+        raise InputError("the entries of a kernel are counted; give kernels={(source, target): 9}, integers") from None
 
 
 def _edge(edge: tuple[int, int, int]) -> Edge:

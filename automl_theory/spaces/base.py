@@ -29,6 +29,8 @@ class Space(Protocol):
         choices, assemble(chosen)        the variables of an architecture, {variable: options}, and the architecture of
                                          an option for each; search loops vary them
         classes                          the number of canonical classes, where counting them by a list would be dear
+        records                          names of columns that together are an architecture in other people's tables, a
+                                         tuple for each such form: `canonical` takes a mapping with those names
         presets                          settings of `build` by name: "canonical" as trained, "reduced" to score quickly
         fingerprint(net)                 a text that differs for networks that differ, where the string alone does not
                                          say what is built; a store compares it, and refuses a changed network

@@ -124,9 +124,8 @@ def _value(node: ast.expr, arch: str) -> Any:
             return [*range(start, min(stop, start + 100))]
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise InputError(
-            f"bad genotype {_shown(arch)}: {ast.unparse(node)[:60]!r} is no list of pairs; expected {FORM}"
-        ) from None
+        told = ast.get_source_segment(arch.strip(), node) or ""
+        raise InputError(f"bad genotype {_shown(arch)}: {told[:60]!r} is no list of pairs; expected {FORM}") from None
 
 
 def _check_concat(concat: Any, cell: str) -> None:

@@ -40,6 +40,7 @@ class NasBench101:
         "canonical": {"channels": 128, "stacks": 3, "modules_per_stack": 3},
         "reduced": {"channels": 16, "stacks": 3, "modules_per_stack": 1},
     }
+    records: ClassVar[tuple[tuple[str, ...], ...]] = (("module_adjacency", "module_operations"), ("n", "adj", "ops"))
 
     def __len__(self) -> int:
         return self.size
@@ -66,7 +67,8 @@ class NasBench101:
         """Return the pruned module: its matrix and operations, in the order given.
 
         Besides the string of this space `arch` may be what the benchmark uses: the hash of a module; a pair of matrix
-        and operations; a mapping with "module_adjacency" and "module_operations", or its JSON; a ModelSpec.
+        and operations; a mapping with "module_adjacency" and "module_operations", or its JSON; a ModelSpec. A mapping
+        with "n", "adj" and "ops" has the codes vertices, bits and operations of `nas_bench_101_enumeration`.
 
         Errors: InputError that says what is wrong and (in a string) at which position, for anything else, an unknown
         operation, an edge that goes down, an input without a path to the output, and, after pruning as in the official

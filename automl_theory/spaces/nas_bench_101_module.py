@@ -23,6 +23,7 @@ from automl_theory.spaces.nas_bench_101_enumeration import KINDS, MAX_EDGES, MAX
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 KERNELS = {"conv3x3-bn-relu": 9, "conv1x1-bn-relu": 1}
+"""Numbers in the kernel of a convolution, for one input and one output channel."""
 POOLING = "maxpool3x3"
 INPUT, OUTPUT = "input", "output"
 EXAMPLE = "'101_10_1+input+conv3x3-bn-relu+maxpool3x3+output'"
@@ -47,6 +48,8 @@ def read(arch: object) -> Module:
     if isinstance(arch, str):
         return _read_json(arch) if arch.lstrip()[:1] in ("{", "[") else _read_text(arch)
     if isinstance(arch, Mapping):
+        if {"n", "adj", "ops"} <= set(arch):
+            return _coded(arch["n"], arch["adj"], arch["ops"])
         for key in ("module_adjacency", "module_operations"):
             if key not in arch:
                 there = ", ".join(map(str, list(arch)[:6])) or "an empty mapping"
@@ -108,6 +111,19 @@ def graph_of(module: Module) -> CellGraph:
         kernels={(x, y): KERNELS.get(module.ops[y], 0) + (x == 0) for x, y in edges},
         pooled=[(x, y) for x, y in edges if module.ops[y] == POOLING],
     )
+
+
+def _coded(vertices: Any, bits: Any, operations: Any) -> Module:
+    """The pruned module of three codes, checked."""
+    vertices = _within("n", vertices, 2, MAX_VERTICES)
+    bits = _within("adj", bits, 0, 2 ** (vertices * (vertices - 1) // 2) - 1)
+    return _pruned(*decoded(vertices, bits, _within("ops", operations, 0, KINDS ** (vertices - 2) - 1)))
+
+
+def _within(name: str, code: Any, least: int, most: int) -> int:
+    if isinstance(code, bool) or not isinstance(code, int | np.integer) or not least <= code <= most:
+        raise InputError(f"the code {name!r} of a module must be an integer from {least} to {most}, got {code!r}")
+    return int(code)
 
 
 def _read_json(text: str) -> Module:
@@ -184,7 +200,8 @@ def _wrong_operation(vertex: int, operation: object, vertices: int) -> str | Non
     """Why an operation may not stand at a vertex; None if it may."""
     for place, name in ((0, INPUT), (vertices - 1, OUTPUT)):
         if vertex == place:
-            return None if operation == name else f"vertex {vertex} must be {name!r}, found {str(operation)[:40]!r}"
+            right = isinstance(operation, str) and operation == name
+            return None if right else f"vertex {vertex} must be {name!r}, found {str(operation)[:40]!r}"
     if isinstance(operation, str) and operation in OPERATIONS:
         return None
     near = suggest(str(operation), OPERATIONS)

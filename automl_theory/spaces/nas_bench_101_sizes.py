@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from automl_theory.errors import InputError
 from automl_theory.networks.nas_bench_101_channels import vertex_channels
-from automl_theory.spaces.nas_bench_101_module import OPERATIONS, Module
+from automl_theory.spaces.nas_bench_101_module import KERNELS, Module
 
 LARGEST = {"channels": 2**14, "stacks": 8, "modules_per_stack": 2**10}
-WEIGHTS = {OPERATIONS[0]: 9, OPERATIONS[1]: 1, OPERATIONS[2]: 0}
-"""Numbers in the kernel of an operation, for one input and one output channel."""
 
 
 def sizes(
@@ -62,7 +60,7 @@ def _module(module: Module, c_in: int, c_out: int) -> tuple[int, int, int]:
             weights += c_in * split[y]
             through += split[y]
             layers += 1
-        if kernel := WEIGHTS.get(ops[y], 0):
+        if kernel := KERNELS.get(ops[y], 0):
             weights += kernel * split[y] * split[y]
             through += split[y]
             layers += 1
@@ -75,7 +73,7 @@ def _deepest(module: Module) -> int:
     deepest = [0] * len(ops)
     for y in range(1, len(ops)):
         arriving = max(deepest[x] + (x == 0) for x in range(y) if matrix[x][y])
-        deepest[y] = arriving + (WEIGHTS.get(ops[y], 0) > 0)
+        deepest[y] = arriving + (KERNELS.get(ops[y], 0) > 0)
     return deepest[-1]
 
 

@@ -168,6 +168,8 @@ def test_kernels_and_poolings_of_a_cell_by_hand():
         ({(0, 2): 9}, [], r"\(0, 2\) is no edge; give kernels and poolings of the cell's edges"),
         ({}, [(1, 0)], r"\(1, 0\) is no edge"),
         ({(0, 1): -1}, [], "a kernel has a negative number of entries"),
+        ({(0, 1): 2.5}, [], r"entries of a kernel are counted; give kernels=.*, integers"),
+        ({(0, 1): "9"}, [], "entries of a kernel are counted"),
     ],
 )
 def test_kernels_and_poolings_are_of_edges(kernels, pooled, reason):

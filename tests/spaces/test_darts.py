@@ -170,6 +170,8 @@ def test_other_forms_of_one_genotype():
         (SPACE.compact(V2).replace("(0,3)", "(0,7)", 1), "the operation from 0 to 6"),
         ("(" * 300 + ")" * 300, "expected Genotype"),
         ("[" * 1900 + "]" * 1900, "expected Genotype"),
+        ("-" * 990 + "1", "is no list of pairs"),
+        (V2.replace("('sep_conv_3x3', 0)", "~" * 1990 + "1", 1), "is no list of pairs"),
         ("x" * 5000, "has 5000 characters"),
         ("\x00", "cannot be read"),
         (3, "NASLib's compact form, got 3"),

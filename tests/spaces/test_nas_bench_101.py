@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import nas_bench_101 as slow
 
+import automl_theory as at
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import metrics
 from automl_theory.graphs.table import graph_metrics
@@ -185,6 +186,21 @@ def test_all_forms_are_one_module():
     assert [] not in SPACE
 
 
+def test_codes_are_a_module():
+    assert SPACE.string({"n": 3, "adj": 7, "ops": 2}) == f"11_1+input+{POOL}+output"
+    assert SPACE.string({"n": np.uint8(4), "adj": np.uint32(8 + 1), "ops": 1}) == "1+input+output", (
+        "0>3, and 0>1 is pruned"
+    )
+    for code in zip(*(column[::9000] for column in by_code()), strict=True):
+        arch = SPACE.string(dict(zip(("n", "adj", "ops"), code, strict=True)))
+        assert arch == SPACE.canonical(arch)
+
+
+def test_what_to_do_where_no_variables_make_every_module():
+    with pytest.raises(InputError, match=r"423,624 architectures are too many to list.*space.sample\(100, 0\)"):
+        at.Objective("nas_bench_101", ["parameters"], n=4).choices  # noqa: B018
+
+
 def test_limits_hold_after_pruning():
     chain = np.eye(9, k=1, dtype=int)
     names = ["input", *[C1] * 7, "output"]
@@ -243,6 +259,12 @@ def test_limits_hold_after_pruning():
         (([[0, float("nan")], [0, 0]], ["input", "output"]), "must be 0 or 1, got nan"),
         ((MATRIX, ["input", "conv", POOL, "output"]), "bad operations: unknown operation 'conv' of vertex 1; known: "),
         ((MATRIX, ["input", None, POOL, "output"]), "unknown operation 'None'"),
+        ((MATRIX, np.array([OPS, OPS]).T), "vertex 0 must be 'input', found"),
+        ({"n": 8, "adj": 1, "ops": 0}, "the code 'n' of a module must be an integer from 2 to 7, got 8"),
+        ({"n": True, "adj": 1, "ops": 0}, "'n' of a module must be an integer from 2 to 7, got True"),
+        ({"n": 3, "adj": 8, "ops": 0}, "the code 'adj' of a module must be an integer from 0 to 7, got 8"),
+        ({"n": 3, "adj": 5, "ops": 3}, "the code 'ops' of a module must be an integer from 0 to 2, got 3"),
+        ({"n": 3, "adj": 5, "ops": None}, "the code 'ops' .* got None"),
     ],
 )
 def test_what_is_no_module_is_explained(arch, reason):

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+import automl_theory as at
+from automl_theory.scoring.files import read_table
+
 GOOD = '''
 import torch
 from torch import nn
@@ -71,7 +74,16 @@ def output_range(signals, factor=1.0):
     return factor * float(signals.logits.max() - signals.logits.min()), "ok"
 
 
+def inverse_range(signals):
+    """1 / (max f - min f) over batch and outputs.
+
+    Convergence; minimize; unit: 1/output. Edge values: undefined for constant outputs. Source: a test.
+    """
+    return 1 / float(signals.logits.max() - signals.logits.min()), "ok"
+
+
 OUTPUT_RANGE = Proxy("output_range", "expressivity", "maximize", "output", output_range)
+INVERSE_RANGE = Proxy("inverse_range", "convergence", "minimize", "1/output", inverse_range)
 '''
 BROKEN = """
 NOTHING = 3
@@ -107,7 +119,8 @@ DISTRIBUTIONS: dict[str, tuple[dict[str, str], str]] = {
     "good-plugin": (
         {"good_plugin.py": GOOD},
         "[automl_theory.spaces]\ntwo_layers = good_plugin:TwoLayers\n"
-        "[automl_theory.proxies]\noutput_range = good_plugin:OUTPUT_RANGE\n",
+        "[automl_theory.proxies]\noutput_range = good_plugin:OUTPUT_RANGE\n"
+        "inverse_range = good_plugin:INVERSE_RANGE\n",
     ),
     "broken-plugin": (
         {"broken_plugin.py": BROKEN, "leaving_plugin.py": "import sys\nsys.exit(3)\n"},
@@ -222,6 +235,30 @@ print(json.dumps([checked, table.index.tolist(), table["parameters"].tolist(), t
     assert last == "output_range"
     assert listed
     assert not full, "groups hold what is built in"
+
+
+def test_a_direction_survives_store_and_table_and_decides_a_rank(installed: Path, tmp_path: Path) -> None:
+    store, table, accuracy = tmp_path / "s.db", tmp_path / "t.csv", tmp_path / "a.parquet"
+    named = ["--proxies", "inverse_range,parameters", "--n", "8", "--workers", "0"]
+    score = ["score", "two_layers", *named, "--store", store, "--export", table]
+    python(installed, "-m", "automl_theory", *map(str, score))
+    scored = read_table(table)
+    assert scored.attrs["proxies"]["inverse_range"]["direction"] == "minimize"
+    better = scored["inverse_range"].rank(ascending=False) + 90
+    better.rename("test_accuracy").to_frame().to_parquet(accuracy)
+    code = f"""
+from pathlib import Path
+from automl_theory.cli.tables import read_scores
+found = []
+for file in ({str(store)!r}, {str(table)!r}):
+    joined = at.join(read_scores(Path(file)), at.load_accuracy({str(accuracy)!r}))
+    found.append(at.rank(joined, "test_accuracy", resamples=0).loc["inverse_range", "kendall"])
+print(json.dumps(found))
+"""
+    assert answer(installed, code) == pytest.approx([1, 1])
+    joined = at.join(scored, at.load_accuracy(accuracy))
+    known = at.rank(joined, "test_accuracy", resamples=0)
+    assert known.loc["inverse_range", "kendall"] == pytest.approx(1), "it needs no plug-in"
 
 
 def test_the_command_line_lists_plugins_and_survives_broken_ones(installed: Path) -> None:

@@ -170,7 +170,7 @@ def sparse_masks(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every training.", rich_help_panel=HOW)] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Rate of SGD at the start, the same for all.", rich_help_panel=HOW)
+        float | None, typer.Option(help="Rate of SGD at the start, the same for all masks.", rich_help_panel=HOW)
     ] = None,
     population: Annotated[
         int | None, typer.Option(help="Candidates of full-spectrum pruning.", rich_help_panel=HOW)
@@ -209,14 +209,17 @@ def sparse_masks(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     study = study_of.run(replace(study_of.QUICK if quick else study_of.FULL, **chosen), run, progress=True)
-    found = answers.answers(study)
-    kept_answers(study.folder, found)
+    found, cells = answers.answers(study), answers.cell_table(study)
+    keep_tables(study.folder, answers=found, cells=cells)
     print_claims(found, answers.HEADS, contents.summary(found))
-    print(f"tables: {study.folder}\npage: {page.write_page(study, found, output)}")
+    print(f"tables: {study.folder}\npage: {page.write_page(study, found, cells, output)}")
 
 
-def kept_answers(folder: Path, answers: Any) -> None:
-    """Write the answers beside the tables they come from."""
+def keep_tables(folder: Path, **tables: Any) -> None:
+    """Write what was made of a run's tables beside them, as <name>.csv."""
+    from functools import partial
+
     from automl_theory.studies.folder import write_whole
 
-    write_whole(folder / "answers.csv", lambda draft: answers.to_csv(draft, index=False))
+    for name, table in tables.items():
+        write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False))

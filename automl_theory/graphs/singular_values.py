@@ -69,7 +69,7 @@ def _gram(tall: csr_array) -> Array:
     products = float(np.sum(np.diff(tall.indptr).astype(np.float64) ** 2))
     if _SPARSE_COST * products < float(n) * q * q:
         wide = tall.T.tocsr()
-        step = _rows(q)
+        step = max(_rows(q) // 2, 1)  # A block is there twice, sparse and dense.
         for start in range(0, q, step):
             gram[:, start : start + step] = (wide[start : start + step] @ tall).toarray().T
         return gram

@@ -158,6 +158,10 @@ def export_masks(net: Net, masks: Mapping[str, Tensor]) -> Net:
     pass. `torch.nn.utils.prune.remove(module, "weight")` makes it permanent. A shared weight is masked in every module
     that holds it.
 
+    Gradients of w_orig are masked too, so that tangent kernels of `net` are those of the pruned network, whose weights
+    that are out are no parameters; under `apply_masks` or `hold` they count as parameters that are 0. Measures that
+    look for layers' own weights, as SNIP's and SynFlow's, find none in an exported network: apply the masks for these.
+
     Errors: InputError for masks of another network.
     """
     weights = check_masks(net, masks)

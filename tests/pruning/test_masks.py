@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import zipfile
 from pathlib import Path
@@ -218,6 +219,26 @@ def test_masks_export_to_torch(name):
         if torch_prune.is_pruned(module) and hasattr(module, "weight_mask"):
             torch_prune.remove(module, "weight")
     assert torch.allclose(net(x), other(x), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::automl_theory.probing.tangent_kernel.SlowerKernel")
+def test_the_kernel_of_an_exported_network_is_that_of_what_is_left() -> None:
+    """Jacobians row by row, with and without the gradients of weights that are out."""
+    torch.manual_seed(0)
+    net, x = mlp(6, 20, 15, 3, bias=False).double(), torch.randn(4, 6, dtype=torch.float64)
+    masks = at.prune(net, "random", 0.3)
+    applied, exported = apply_masks(copy.deepcopy(net), masks), export_masks(net, masks)
+    rows = []
+    for sample in x:
+        gradients = torch.autograd.grad(applied(sample[None]).sum(), list(applied.parameters()))
+        rows.append(dict(zip(masks, gradients, strict=True)))
+    expected = {
+        "applied": [[sum((a[n] * b[n]).sum() for n in masks) for b in rows] for a in rows],
+        "exported": [[sum((a[n] * b[n] * masks[n]).sum() for n in masks) for b in rows] for a in rows],
+    }
+    for name, module in (("applied", applied), ("exported", exported)):
+        assert torch.allclose(at.empirical_ntk(module, x), torch.tensor(expected[name], dtype=torch.float64), rtol=1e-9)
+    assert at.empirical_ntk(exported, x).trace() < 0.6 * at.empirical_ntk(applied, x).trace()
 
 
 def test_the_table_says_what_is_left() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import binomtest, rankdata, spearmanr
 
 from automl_theory.studies.sparse_masks import statistics
-from automl_theory.studies.sparse_masks.answers import differences, drift, narc_ends, sign_of, verdict
-from automl_theory.studies.sparse_masks.statistics import Estimate, inside_cells, mean_with_interval
+from automl_theory.studies.sparse_masks.answers import cell_table, differences, drift, narc_ends, sign_of, verdict
+from automl_theory.studies.sparse_masks.statistics import (
+    Estimate,
+    inside_cells,
+    mean_with_interval,
+    share_with_interval,
+)
 
 METHODS, SEEDS = "abcdefg", range(4)
 
@@ -89,8 +95,51 @@ def test_intervals_of_means() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 / 20, rel=0.1)
     wider = mean_with_interval(np.random.default_rng(0).normal(size=400), level=0.999)
     assert wider.low < found.low < found.high < wider.high
-    assert mean_with_interval([2.0]) == pytest.approx(Estimate(2.0, np.nan, np.nan, 1), nan_ok=True)
+    assert mean_with_interval([2.0, 4.0]) == pytest.approx(Estimate(3.0, np.nan, np.nan, 2), nan_ok=True)
+    assert verdict(mean_with_interval([1.0, 1.0, 1.0, 1.0]), 0.0) == "cannot tell"
+    assert np.isfinite(mean_with_interval([1.0, 2.0, 1.0, 2.0, 1.0]).low)
     assert np.isnan(mean_with_interval([np.nan]).value)
+
+
+def test_intervals_of_shares_are_wilsons() -> None:
+    """Those of scipy; all of a few is not certainty."""
+    for k, n in ((8, 8), (0, 40), (30, 40), (5, 5), (3, 7)):
+        found = share_with_interval([1.0] * k + [0.0] * (n - k))
+        expected = binomtest(k, n).proportion_ci(method="wilson")
+        assert (found.value, found.n) == (k / n, n)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert verdict(share_with_interval([1.0] * 8), 0.75) == "cannot tell"
+    assert np.isnan(share_with_interval([1.0] * 4).low)
+    assert share_with_interval([0.5] * 9 + [np.nan]).value == 0.5
+
+
+def test_an_interval_holds_its_estimate() -> None:
+    """Resampled methods repeat, which raises R²: where nothing is explained, nearly all resamples lie above."""
+    rng = np.random.default_rng(0)
+    cells = [(n, d, dict(zip(METHODS, rng.permutation(7), strict=True))) for n in "ab" for d in range(20)]
+    rows = [(n, d, m, s, place[m], (place[m] - 3) ** 2) for n, d, place in cells for m in METHODS for s in SEEDS]
+    table = pd.DataFrame(rows, columns=["network", "density", "method", "seed", "x", "test_accuracy"])
+    found = inside_cells(table, statistics.linear, "x")
+    assert found.low == found.value == pytest.approx(0, abs=1e-12)
+    assert found.high > 0.1
+
+
+def test_cells_are_what_the_answers_are_means_of() -> None:
+    table = made().rename(columns={"good": "imdb_normalised", "bad": "narc", "noise": "mean_layer_density"})
+    study = SimpleNamespace(masks=table)
+    cells = cell_table(study)
+    assert len(cells) == 3 * 4
+    assert set(cells["n"]) == {len(METHODS) * len(SEEDS)}
+    for name, part in cells.groupby("measure"):
+        whole = inside_cells(table, statistics.spearman, str(name), sign=sign_of(str(name)))
+        assert part["rho"].mean() == pytest.approx(whole.value, abs=1e-12)
+        assert (part["rho_low"] <= part["rho"]).all()
+        assert (part["rho"] <= part["rho_high"]).all()
+    one = table[(table["network"] == "mlp") & (table["density"] == 0.1)]
+    shown = cells[(cells["network"] == "mlp") & (cells["density"] == 0.1)].set_index("measure")
+    values = (one[name].to_numpy() for name in ("narc", "test_accuracy", "mean_layer_density"))
+    assert shown.loc["narc", "partial"] == pytest.approx(-statistics.partial(*values))
+    assert np.isnan(shown.loc["mean_layer_density", "partial"])
 
 
 @pytest.mark.parametrize(
@@ -117,12 +166,17 @@ def test_pairs_of_equal_budget_are_compared() -> None:
 
 def test_ends_of_the_series() -> None:
     rows = [
-        ("conv", "snip", layer, 10, density, narc + share, 0, 0, share)
-        for (layer, density, narc), share in product((("small", 0.5, 9.0), ("large", 0.1, -1.0)), (0.0, 0.5, 1.0))
+        ("conv", "snip", layer, edges, edges / size, density, narc + share, 0, 0, share)
+        for (layer, size, narc), (density, edges), share in product(
+            (("small", 300, 9.0), ("large", 864, -1.0)), ((0.1, 29), (0.2, 30)), (0.0, 0.5, 1.0)
+        )
     ]
-    names = ["network", "method", "layer", "edges", "layer_density", "narc", "seed", "draw", "share"]
-    found = narc_ends(pd.DataFrame(rows, columns=names))
-    assert found.to_numpy().tolist() == [[-1.0, 0.0]]
+    names = ["network", "method", "layer", "edges", "layer_density", "density", "narc", "seed", "draw", "share"]
+    table = pd.DataFrame(rows, columns=names)
+    table.loc[table["density"] == 0.2, "narc"] += 5
+    assert (table["edges"] / table["layer_density"]).nunique() > 2, "rounded otherwise at each density"
+    found = narc_ends(table)
+    assert found.to_numpy().tolist() == [[-1.0, 0.0], [4.0, 5.0]], "a series a density, whose signs are not averaged"
 
 
 def test_drift_is_end_minus_start() -> None:

@@ -201,8 +201,16 @@ def test_answers_and_page_of_a_study(study: Study, tmp_path: Path) -> None:
     found = answers.answers(study)
     assert set(found["verdict"]) <= set(answers.VERDICTS)
     assert found["name"].is_unique or not found.duplicated(["section", "name"]).any()
-    written = page.write_page(study, found, tmp_path / "page.html").read_text(encoding="utf-8")
-    for words in ("Which sparse masks train well", "figure-accuracy-conv", "figure-rewired-mlp", "figure-ranks"):
+    cells = answers.cell_table(study)
+    assert len(cells) == len(study.setup.networks) * len(study.setup.densities) * len(answers.RANKING)
+    written = page.write_page(study, found, cells, tmp_path / "page.html").read_text(encoding="utf-8")
+    for words in (
+        "Which sparse masks train well",
+        "figure-accuracy-conv",
+        "figure-rewired-mlp",
+        "figure-ranks",
+        "Rank correlations of every cell",
+    ):
         assert words in written
     assert ">nan<" not in written
     assert contents.summary(found)[0].startswith(f"{len(found)} questions: ")

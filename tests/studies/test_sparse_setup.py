@@ -15,10 +15,11 @@ from automl_theory.data import dataset
 from automl_theory.errors import InputError
 from automl_theory.pruning.masks import prunable
 from automl_theory.studies import images
-from automl_theory.studies.sparse_masks.networks import NETWORKS, build
+from automl_theory.studies.sparse_masks.networks import NETWORKS, build, rate_factor
 from automl_theory.studies.sparse_masks.parts import balanced, parts, parts_of
 from automl_theory.studies.sparse_masks.reproduce import description
 from automl_theory.studies.sparse_masks.setup import FULL, METHODS, QUICK, Setup
+from automl_theory.training import Recipe, train
 
 
 def test_full_is_what_the_issue_asks_for_and_quick_a_look() -> None:
@@ -69,6 +70,19 @@ def test_networks_have_the_weights_they_say(name: str, weights: int) -> None:
 def test_networks_take_other_images(shape: tuple[int, int, int]) -> None:
     for name in NETWORKS:
         assert build(name, shape, 4, 0)(torch.zeros(2, *shape)).shape == (2, 4)
+
+
+def test_the_perceptron_learns_large_images_too() -> None:
+    """Images that differ in brightness most: along it the curvature grows with |x|². Without the factor none learns."""
+    assert rate_factor("mlp", (1, 8, 8)) == rate_factor("mlp", (1, 5, 5)) == rate_factor("conv", (3, 32, 32)) == 1
+    assert rate_factor("mlp", (3, 32, 32)) == pytest.approx(576 / 3584)
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.randn(10, 3, 32, 32, generator=generator)
+    bright, noise = torch.randn(200, 1, 1, 1, generator=generator), torch.randn(200, 3, 32, 32, generator=generator)
+    data = 0.8 * bright + 0.4 * classes.repeat(20, 1, 1, 1) + 0.4 * noise, torch.arange(200) % 10
+    rates = [0.1 * factor for factor in (rate_factor("mlp", (3, 32, 32)), 1.0)]
+    told = [train(build("mlp", (3, 32, 32), 10, 0), data, data, Recipe(4, 20, rate), 0).history[-1] for rate in rates]
+    assert told[0] > 90 > 20 > told[1]
 
 
 def test_a_seed_is_one_initialisation() -> None:

@@ -25,6 +25,7 @@ from automl_theory.studies.sparse_masks.statistics import (
     linear,
     mean_with_interval,
     partial,
+    share_with_interval,
     slope,
     spearman,
 )
@@ -46,7 +47,7 @@ RANKING = {
     "weighted_gap": ("weighted gap λ", None),
     "nested_weighted_gap": ("nested weighted gap", None),
     "coordinate_length": ("coordinate's length ‖c‖", "yes"),
-    "coordinate_distance": ("its way in training", "yes"),
+    "coordinate_distance": ("coordinate's way in training", "yes"),
 }
 """Measure → its words, and what the papers say of its rank correlation inside cells."""
 
@@ -61,6 +62,23 @@ def answers(study: Study) -> pd.DataFrame:
     """Every question as a row: section, name, paper, ours, low, high, n, verdict, why (see `studies.page`)."""
     rows = [*_ranks(study), *_beyond_density(study), *_coordinate(study), *_narc(study), *_full_spectrum(study)]
     return pd.DataFrame([*rows, *_followed(study)])
+
+
+def cell_table(study: Study) -> pd.DataFrame:
+    """Every cell of one network and density, and every measure of `RANKING`: what `answers` has the means of.
+
+    network, density, measure, n; rho, rho_low, rho_high: the rank correlation with accuracy, in the measure's good
+    direction; partial, …: the same given the mean density of layers, nan for that itself.
+    """
+    rows = []
+    for (network, density), part in study.masks.groupby(["network", "density"], sort=True):
+        for name in (name for name in RANKING if name in part):
+            row = {"network": network, "density": density, "measure": name, "n": 0}
+            for words, statistic in (("rho", spearman), ("partial", partial)):
+                found = inside_cells(part, statistic, name, DENSITY, sign=sign_of(name))
+                row |= {"n": found.n, words: found.value, f"{words}_low": found.low, f"{words}_high": found.high}
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def verdict(found: Estimate, bar: float) -> str:
@@ -136,20 +154,26 @@ def _narc(study: Study) -> list[dict[str, Any]]:
     structured, random = ends["structured"].to_numpy(), ends["random"].to_numpy()
     apart = np.where(structured > random, 1.0, np.where(structured == random, 0.5, 0.0))
     return [
-        _row(section, "above 0 as pruned", "yes", mean_with_interval((structured > 0).astype(float)), APART),
-        _row(section, "at most 0 when random", "yes", mean_with_interval((random <= 0).astype(float)), APART),
-        _row(section, "higher as pruned than random", "yes", mean_with_interval(apart), APART,
+        _row(section, "above 0 as pruned", "yes", share_with_interval((structured > 0).astype(float)), APART),
+        _row(section, "at most 0 when random", "yes", share_with_interval((random <= 0).astype(float)), APART),
+        _row(section, "higher as pruned than random", "yes", share_with_interval(apart), APART,
              "Share of series whose mask has the higher NaRC before it is rewired."),
     ]  # fmt: skip
 
 
 def narc_ends(degenerating: pd.DataFrame) -> pd.DataFrame:
-    """NaRC of each series' largest layer, as pruned and when all its edges are rewired."""
-    size = degenerating["edges"] / degenerating["layer_density"]
-    largest = size == size.groupby(degenerating["network"]).transform("max")
-    keys = ["network", "method", "seed", "draw"]
-    wide = degenerating[largest].pivot_table(index=keys, columns="share", values="narc")
+    """NaRC of each series' largest layer, as pruned and when all its edges are rewired: one a network, method, density
+    and draw.
+    """
+    keys = ["network", "method", "density", "seed", "draw"]
+    wide = largest_layer(degenerating).pivot(index=keys, columns="share", values="narc")
     return pd.DataFrame({"structured": wide[wide.columns.min()], "random": wide[wide.columns.max()]}).dropna()
+
+
+def largest_layer(degenerating: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each network's largest layer."""
+    size = (degenerating["edges"] / degenerating["layer_density"]).round()
+    return degenerating[size == size.groupby(degenerating["network"]).transform("max")]
 
 
 def differences(masks: pd.DataFrame, rival: str) -> pd.Series:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from automl_theory.progress import duration
+from automl_theory.studies import svg
 from automl_theory.studies.page import Page, Part, text_table
 from automl_theory.studies.sparse_masks import figures
-from automl_theory.studies.sparse_masks.answers import HEADS, VERDICTS
+from automl_theory.studies.sparse_masks.answers import HEADS, RANKING, VERDICTS
 from automl_theory.studies.sparse_masks.study import Study
 
 TITLE = "Which sparse masks train well, and what their graphs say"
@@ -17,7 +18,8 @@ RULES = (
     "The bars: 0.2 for a rank correlation, 0 for a difference or a slope, 0.5 for R², 0.75 of pairs for telling masks "
     "apart.",
     "Rank correlations are means over cells of one network and one density, the measure in its good direction. Their "
-    "intervals resample methods, and seeds within all of them; those of differences resample pairs.",
+    "intervals resample methods, and seeds within all of them; those of differences resample pairs, and those of "
+    "shares are Wilson's. Fewer than 5 numbers give no interval.",
     "Numbers beside ours: the ICLR 2023 paper's released tables (18 masks a cell of ResNet-34 or VGG-16 on CIFAR); "
     "words: the abstracts.",
 )
@@ -39,8 +41,8 @@ def summary(answers: pd.DataFrame) -> tuple[str, ...]:
     return tuple(told)
 
 
-def page(study: Study, answers: pd.DataFrame, title: str = TITLE) -> Page:
-    """The whole page."""
+def page(study: Study, answers: pd.DataFrame, cells: pd.DataFrame, title: str = TITLE) -> Page:
+    """The whole page, of a study, its `answers.answers` and `answers.cell_table`."""
     networks = study.setup.networks
     sections = list(dict.fromkeys(answers["section"]))
     accuracy = study.masks.pivot_table(
@@ -52,8 +54,9 @@ def page(study: Study, answers: pd.DataFrame, title: str = TITLE) -> Page:
             "accuracy",
             "What the masks train to",
             (
-                "Every mask is trained with one recipe. full_spectrum, pretrained_base and pretrained_magnitude go on "
-                "from weights after a few dense epochs; rewound has seen whole trainings, and is the reference.",
+                "Every mask of a network is trained with one recipe. full_spectrum, pretrained_base and "
+                "pretrained_magnitude go on from weights after a few dense epochs; rewound has seen whole trainings, "
+                "and is the reference.",
             ),
             tuple(figures.draw_accuracy(study.masks, network) for network in networks),
             (text_table("Mean test accuracy, %", accuracy, sortable=True),),
@@ -105,6 +108,7 @@ def page(study: Study, answers: pd.DataFrame, title: str = TITLE) -> Page:
             "tables",
             "Tables",
             tables=(
+                text_table("Rank correlations of every cell", _shown(cells), folded=True, sortable=True),
                 text_table("Networks that were not pruned", study.dense, folded=True),
                 text_table("Twice the epochs", study.doubled, folded=True),
                 text_table("Where NaRC crosses zero over densities", study.crossings, folded=True),
@@ -132,6 +136,27 @@ def page(study: Study, answers: pd.DataFrame, title: str = TITLE) -> Page:
     )
 
 
+def _shown(cells: pd.DataFrame) -> pd.DataFrame:
+    """The table of cells in words, each value with its interval behind it."""
+
+    def interval(name: str) -> list[str]:
+        ends = cells[[f"{name}_low", f"{name}_high"]].itertuples(index=False)
+        return [f"{svg.number(low)} to {svg.number(high)}" if low == low else "–" for low, high in ends]
+
+    return pd.DataFrame(
+        {
+            "network": cells["network"],
+            "density": cells["density"],
+            "measure": [RANKING[name][0] for name in cells["measure"]],
+            "ρ": cells["rho"],
+            "95 %": interval("rho"),
+            "ρ given mean layer density": cells["partial"],
+            "95 %, given it": interval("partial"),
+            "masks": cells["n"],
+        }
+    )
+
+
 def facts(study: Study) -> tuple[tuple[str, str], ...]:
     """How the numbers came about, as (name, value): everything to run it again."""
     setup = study.setup
@@ -142,7 +167,11 @@ def facts(study: Study) -> tuple[tuple[str, str], ...]:
         ("densities", ", ".join(f"{density:g}" for density in setup.densities)),
         ("seeds", ", ".join(map(str, setup.seeds))),
         ("converged", f"{int(trained.sum())} of {len(masks)} (the last quarter changed accuracy by at most a point)"),
-        ("epochs", f"{setup.epochs} of batches of {setup.batch_size}, rate {setup.learning_rate:g}, cosine"),
+        (
+            "epochs",
+            f"{setup.epochs} of batches of {setup.batch_size}, rate {setup.learning_rate:g} (mlp on images of n > 64 "
+            "numbers: times 576/(n + 512)), cosine",
+        ),
         ("full-spectrum", f"base {setup.base}, {setup.population} candidates, after {setup.dense_epochs} dense epochs"),
         ("data", str(study.about["data"]["source"])),
         ("versions", ", ".join(f"{name} {version}" for name, version in study.about["versions"].items())),

@@ -1,9 +1,9 @@
 """Dynamic sparse training followed over time, beside a twin whose mask stands still.
 
 Networks start from random and from ERK masks, and their masks move by SET or RigL (`pruning.dynamic`), or not at all:
-"static" takes the same steps on the same samples from the same weights, so that what its measures do is the weights'
-doing, and what the others do beyond that is the topology's. Gaps and IMDB of a static mask do not change; its weighted
-gaps do.
+"static" sees the same samples in the same order from the same weights (and steps where the others, as in RigL, change
+their masks in place of a step), so that what its measures do is the weights' doing, and what the others do beyond that
+is the topology's. Gaps and IMDB of a static mask do not change; its weighted gaps do.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def times(total: int, snapshots: int) -> tuple[int, ...]:
 def _follow(task: Followed) -> Arrays:
     setup, data = task.setup, parts_of(task.setup)
     net = network(setup, task.network, task.seed)
-    per_epoch = recipe(setup).steps(len(data.train[1]))
+    per_epoch = recipe(setup, task.network).steps(len(data.train[1]))
     total = setup.epochs * per_epoch
     start = prune(net, task.start, setup.followed_density, seed=task.seed)
     moves = task.mover != "static"
@@ -97,7 +97,7 @@ def _follow(task: Followed) -> Arrays:
             rows[-1] |= {"step": sparse.steps, "test_accuracy": evaluate(net, data.test)[1]}
             net.train()
 
-    train(net, data.train, data.test, recipe(setup), task.seed, step=step)
+    train(net, data.train, data.test, recipe(setup, task.network), task.seed, step=step)
     found = {name: np.array([row[name] for row in rows]) for name in ("step", "test_accuracy", *rows[0])}
     return {"step": found["step"], "epoch": found["step"] / per_epoch} | found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from automl_theory.studies.charts import Dots, Interval, Line, draw_dots, draw_intervals, draw_lines
-from automl_theory.studies.sparse_masks.answers import drift
+from automl_theory.studies.sparse_masks.answers import drift, largest_layer
 
 SEEDS = "middle: mean over seeds; band: least to most"
 
@@ -45,9 +45,7 @@ def draw_measure(masks: pd.DataFrame, network: str, measure: str, words: str) ->
 
 def draw_degenerating(degenerating: pd.DataFrame, network: str) -> str:
     """NaRC of the largest layer against the share of edges rewired, a line a method."""
-    part = degenerating[degenerating["network"] == network]
-    size = part["edges"] / part["layer_density"]
-    part = part[size == size.max()]
+    part = largest_layer(degenerating[degenerating["network"] == network])
     lines = [_spread(str(method), some, "share", "narc") for method, some in part.groupby("method")]
     labels = ("share of edges rewired", "NaRC of the largest layer")
     return draw_lines(lines, f"rewired-{network}", f"From pruned to random, {network}", SEEDS, labels, level=0.0)

@@ -11,6 +11,11 @@ from automl_theory.studies.sparse_masks import contents
 from automl_theory.studies.sparse_masks.study import Study
 
 
-def write_page(study: Study, answers: pd.DataFrame, path: str | Path, *, title: str = contents.TITLE) -> Path:
-    """Write the page of a study and its answers to `path` and return the path. Errors: as `studies.page.write`."""
-    return pages.write(contents.page(study, answers, title), path)
+def write_page(
+    study: Study, answers: pd.DataFrame, cells: pd.DataFrame, path: str | Path, *, title: str = contents.TITLE
+) -> Path:
+    """Write the page of a study, its `answers.answers` and `answers.cell_table` to `path`, and return the path.
+
+    Errors: as `studies.page.write`.
+    """
+    return pages.write(contents.page(study, answers, cells, title), path)

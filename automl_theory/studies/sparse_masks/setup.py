@@ -39,7 +39,8 @@ class Setup:
     train_samples   size of the training part, drawn by `stratified_split` with seed 0; test_samples: at most so many of
                     the rest are the test part, which nothing but the outcomes sees
     epochs, batch_size, learning_rate   the recipe of all trainings, dense and sparse: SGD with Nesterov momentum 0.9,
-                    weight decay 5e-4, cosine schedule (`training.Recipe`)
+                    weight decay 5e-4, cosine schedule (`training.Recipe`). On images larger than the digits mlp has a
+                    smaller rate (`networks.rate_factor`)
     dense_epochs    how long the late methods' networks were trained densely; below `epochs`, which is the length of
                     that training
     base, population   of full-spectrum pruning

@@ -2,8 +2,9 @@
 
 In a cell, (network, density), every method pruned the network under every seed. ρ is Spearman's rank correlation of a
 measure with test accuracy over the cell's masks, taken in the measure's good direction; the numbers here are means over
-cells. Masks of one method are alike, so intervals resample methods, and seeds within all of them alike: 95 %
-percentiles of the mean over cells. A method whose measure is undefined is left out of that cell.
+the cells of a table, which may be one. Masks of one method are alike, so intervals resample methods, and seeds within
+all of them alike: 95 % percentiles of the mean over cells, widened to that mean where resamples are biased. A method
+whose measure is undefined is left out of that cell.
 
     partial      of ρ, given z: (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²))
     R²           of the least-squares line of accuracy on the measure; `bend` is what a parabola adds to it
@@ -25,7 +26,7 @@ Statistic = Callable[[Floats, Floats, Floats], float]
 ACCURACY = "test_accuracy"
 RESAMPLES = 400
 LEAST = 5
-"""Masks that a cell needs to have a number."""
+"""Masks that a cell needs to have a number, and numbers that a mean needs to have an interval."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def inside_cells(
     if not np.isfinite(value) or len(known) < RESAMPLES / 2:
         return Estimate(value, np.nan, np.nan, n)
     low, high = np.percentile(known, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    return Estimate(value, min(float(low), value), max(float(high), value), n)
 
 
 def spearman(x: Floats, y: Floats, z: Floats) -> float:
@@ -102,18 +103,35 @@ def slope(x: Floats, y: Floats, z: Floats) -> float:
 
 
 def mean_with_interval(values: Sequence[float] | Floats, *, level: float = 0.95, seed: int = 0) -> Estimate:
-    """The mean and its interval by resampling the values; one value has no interval."""
+    """The mean and its interval by resampling the values; fewer than `LEAST` values have no interval."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     if not len(known):
         return Estimate(np.nan, np.nan, np.nan, 0)
-    if len(known) == 1:
-        return Estimate(float(known[0]), np.nan, np.nan, 1)
+    if len(known) < LEAST:
+        return Estimate(float(known.mean()), np.nan, np.nan, len(known))
     rng = np.random.default_rng(seed)
     drawn = known[rng.integers(len(known), size=(4000, len(known)))].mean(axis=1)
     tail = 50 * (1 - level)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     return Estimate(float(known.mean()), float(low), float(high), len(known))
+
+
+def share_with_interval(values: Sequence[float] | Floats, *, z: float = 1.959964) -> Estimate:
+    """The mean of numbers in [0, 1], and Wilson's interval of a share of so many; none of fewer than `LEAST`.
+
+    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²))/(1 + z²/n): of all or none of n, where resamples are all alike, it says how
+    little n can tell, [0.68, 1] of 8 of 8. Source: Wilson 1927.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    n = len(known)
+    if n < LEAST:
+        return mean_with_interval(known)
+    p = float(known.mean())
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
+    return Estimate(p, max(0.0, float(low)), min(1.0, float(high)), n)
 
 
 def _wide(part: pd.DataFrame, name: str) -> Floats:

@@ -5,9 +5,9 @@
     masked     one a (network, method, density, seed), all measures of its mask beside its outcomes; the first seed's
                trained again from the same weights with twice the epochs: whether the recipe is long enough
 
-The recipe is that of `setup.Setup`, for all. A run's `late_gain` is what the running training accuracy gained in the
-last quarter of its epochs, in points; it `converged` if that is at most 1 either way. Under a cosine schedule every
-curve flattens, so the second training says what a longer training would still give.
+The recipe is that of `setup.Setup`, for all masks of a network. A run's `late_gain` is what the running training
+accuracy gained in the last quarter of its epochs, in points; it `converged` if that is at most 1 either way. Under a
+cosine schedule every curve flattens, so the second training says what a longer training would still give.
 
 Each seed decides the initialisation, the order of samples, the pruning's batch and what it draws.
 """
@@ -30,7 +30,7 @@ from automl_theory.pruning.masks import Masks, hold
 from automl_theory.pruning.rewinding import rewind
 from automl_theory.studies.pieces import Arrays
 from automl_theory.studies.sparse_masks.measure import KEYS, layer_records, packed, pair_means
-from automl_theory.studies.sparse_masks.networks import build
+from automl_theory.studies.sparse_masks.networks import build, rate_factor
 from automl_theory.studies.sparse_masks.parts import parts_of
 from automl_theory.studies.sparse_masks.prune import pruned, rewinding_path
 from automl_theory.studies.sparse_masks.setup import LATE, Setup
@@ -77,9 +77,10 @@ class Run:
     spent: int
 
 
-def recipe(setup: Setup, epochs: int | None = None) -> Recipe:
-    """How all are trained."""
-    return Recipe(epochs or setup.epochs, setup.batch_size, setup.learning_rate)
+def recipe(setup: Setup, name: str, epochs: int | None = None) -> Recipe:
+    """How every network `name` is trained, dense or sparse."""
+    rate = setup.learning_rate * rate_factor(name, parts_of(setup).shape)
+    return Recipe(epochs or setup.epochs, setup.batch_size, rate)
 
 
 def network(setup: Setup, name: str, seed: int) -> nn.Module:
@@ -185,7 +186,7 @@ def _key(run: Run) -> dict[str, Any]:
 def _dense(task: tuple[Setup, str, int]) -> Arrays:
     setup, name, seed = task
     data, net = parts_of(setup), network(setup, name, seed)
-    until = setup.dense_epochs * recipe(setup).steps(len(data.train[1]))
+    until = setup.dense_epochs * recipe(setup, name).steps(len(data.train[1]))
     early: State = {}
     count = 0
 
@@ -196,7 +197,7 @@ def _dense(task: tuple[Setup, str, int]) -> Arrays:
         if count == until:
             early.update(deepcopy(net.state_dict()))
 
-    result = train(net, data.train, data.test, recipe(setup), seed, step=step)
+    result = train(net, data.train, data.test, recipe(setup, name), seed, step=step)
     found = _stored(result) | {f"early/{key}": value.numpy() for key, value in early.items()}
     if "rewound" not in setup.methods:
         return found
@@ -206,7 +207,7 @@ def _dense(task: tuple[Setup, str, int]) -> Arrays:
         found |= {f"rewound {density!r}/{key}": mask.numpy() for key, mask in masks.items()}
         if density != path[-1]:
             with hold(net, masks):
-                train(net, data.train, data.test, recipe(setup), seed)
+                train(net, data.train, data.test, recipe(setup, name), seed)
     return found
 
 
@@ -233,7 +234,7 @@ def _masked(run: Run) -> Arrays:
 def _trained(net: nn.Module, masks: Masks, run: Run, epochs: int) -> Arrays:
     data = parts_of(run.setup)
     with hold(net, masks):
-        return _stored(train(net, data.train, data.test, recipe(run.setup, epochs), run.seed))
+        return _stored(train(net, data.train, data.test, recipe(run.setup, run.network, epochs), run.seed))
 
 
 def _stored(result: Result) -> Arrays:

@@ -16,6 +16,7 @@ from automl_theory.errors import Interrupted, StoreError, reason
 from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
+from automl_theory.scoring import together as stacking
 from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.setting import prepare
@@ -42,6 +43,7 @@ def score_space(
     store: str | PathLike[str] | None = None,
     workers: int | None = 0,
     threads: int = 1,
+    together: int | None = None,
     executor: str = "processes",
     address: str | None = None,
     gpus_per_task: float = 0.0,
@@ -69,6 +71,9 @@ def score_space(
             missing; None keeps nothing.
         workers: processes; 0 (here the default) is this one, which needs no `if __name__ == "__main__"` in a script;
             None as many as there are cores to use. threads: torch threads of each.
+        together: architectures with the same name-keyed weights that go through one pass, for the proxies that read the
+            frozen kernel, the ReLU codes or the features; None: 16 on a GPU in nas_bench_201, else 1. Values differ by
+            rounding from one at a time, so a store keeps to one number.
         executor: "processes" of this machine, or "ray": workers on the Ray cluster at `address` (HOST:PORT, or "auto"),
             without one on a cluster started here for the run; workers None or 0 are then as many as have room, each
             with `threads` CPUs and `gpus_per_task` GPUs (0.25: four share one). See docs/ray.md.
@@ -90,19 +95,25 @@ def score_space(
     where, measured = setting.space, setting.measurement
     names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
     representatives = list(dict.fromkeys(where.canonical(name) for name in names))
-    shared = plan.choose_shard(representatives, shard)
+    size = stacking.choose_together(together, where, measured)
+    stacks = stacking.stacks(representatives, size)
+    what = "architectures" if size == 1 else f"stacks of {size} architectures"
+    shared = [arch for stack in plan.choose_shard(stacks, shard, what) for arch in stack]
     plan.check_threads(threads)
     plan.choose_executor(executor, address, gpus_per_task, measured.device)
-    processes = plan.choose_workers(workers, measured.device, threads, measured.n)
     setting.try_settings(shared[0])
+    batch = plan.batch_bytes(measured, setting.sizes, shared) * size
+    processes = plan.choose_workers(workers, measured.device, threads, batch)
     asked, weights = setting.asked, setting.seeds
-    recorded = setting.recorded
+    recorded = setting.recorded | ({"together": size} if size > 1 else {})
+    function = task.score_task if size == 1 else stacking.score_stack
     around = plan.environment(threads, measured.device)
     if executor == "ray":
         here = address is None and measured.device == "cpu"
         run = partial(
             _run_on_ray,
-            workers=plan.choose_workers(workers or None, "cpu", threads, measured.n) if here else workers or None,
+            function=function,
+            workers=plan.choose_workers(workers or None, "cpu", threads, batch) if here else workers or None,
             threads=threads,
             initializer=prepare_node,
             initargs=(None if allow_mismatch else around, *setting.initargs),
@@ -111,8 +122,15 @@ def score_space(
         )
     else:
         run = partial(
-            _run_here, workers=processes, threads=threads, initializer=task.prepare, initargs=setting.initargs
+            _run_here,
+            function=function,
+            workers=processes,
+            threads=threads,
+            initializer=task.prepare,
+            initargs=setting.initargs,
         )
+    if size > 1:
+        run = partial(stacking.run_stacks, members=stacks, run=run)
     with ExitStack() as stack:
         path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
         kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
@@ -200,14 +218,14 @@ def _keep(kept: ScoreStore, arch: str, seed: int, result: task.Result) -> str | 
     return None
 
 
-def _run_here(tasks: list[task.Task], *, workers: int, **options: Any) -> Iterator[Outcome]:
-    return run_tasks(task.score_task, tasks, workers=min(workers, len(tasks)), **options)
+def _run_here(tasks: list[Any], *, function: Callable[[Any], Any], workers: int, **options: Any) -> Iterator[Outcome]:
+    return run_tasks(function, tasks, workers=min(workers, len(tasks)), **options)
 
 
-def _run_on_ray(tasks: list[task.Task], **options: Any) -> Iterator[Outcome]:
+def _run_on_ray(tasks: list[Any], *, function: Callable[[Any], Any], **options: Any) -> Iterator[Outcome]:
     from automl_theory.scoring.ray_executor import run_tasks
 
-    return run_tasks(task.score_task, tasks, **options)
+    return run_tasks(function, tasks, **options)
 
 
 def prepare_node(expected: dict[str, str] | None, *initargs: Any) -> None:

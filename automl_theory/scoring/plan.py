@@ -8,11 +8,11 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,13 +22,18 @@ from automl_theory.probing.batch_norm import BN_MODES
 from automl_theory.scoring.single import KERNEL_OUTPUTS
 from automl_theory.spaces import Space
 
+Item = TypeVar("Item")
+
 MAX_SEEDS = 1_000_000
 MOST_LISTED = 10_000_000
 MAX_THREADS = 1024
 EXECUTORS = ("processes", "ray")
 DTYPES = ("float32", "float64")
-# What a worker was seen to take on the canonical NAS-Bench-201 network, rounded up: torch itself, and each image.
+# What a worker was seen to take for the core proxies, rounded up: torch itself; each image of the canonical
+# NAS-Bench-201 network; each ReLU unit of an image, in numbers (2.0 there, 2.4 in DARTS, 3.8 in NAS-Bench-101).
 BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
+NUMBERS_PER_UNIT = 4
+NETWORKS_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,10 @@ class Measurement:
         return {"space": space.name, **mine, **data}
 
 
-def default_store(space: Space, measurement: Measurement, data: str) -> Path:
+def default_store(space: Space, measurement: Measurement, data: str, together: int = 1) -> Path:
     """runs/<space>-<digest>.db, the digest of everything that is measured: the same command finds the same file."""
-    text = json.dumps(measurement.settings(space, {"data": data}), sort_keys=True)
+    told = {"data": data} | ({"together": together} if together > 1 else {})
+    text = json.dumps(measurement.settings(space, told), sort_keys=True)
     return Path("runs") / f"{space.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.db"
 
 
@@ -148,12 +154,27 @@ def check_threads(threads: int) -> int:
     return threads
 
 
-def choose_workers(workers: int | None, device: str, threads: int = 1, n: int = 64) -> int:
-    """Worker processes: as asked, else as many as have `threads` cores and memory for n images each (one on a GPU)."""
+def batch_bytes(
+    measured: Measurement, sizes: Callable[[str], Mapping[str, float]] | None, architectures: Sequence[str]
+) -> float:
+    """Memory that a worker takes for the batch in the largest of the networks, as far as `sizes` tells their ReLUs.
+
+    A network whose ReLUs are not known, or are few, is taken for the canonical one of NAS-Bench-201. Of many
+    architectures about a thousand are looked at, at equal distances.
+    """
+    units = 0.0
+    if sizes is not None:
+        step = 1 + len(architectures) // NETWORKS_LOOKED_AT
+        units = max(sizes(arch).get("relu_units", 0.0) for arch in architectures[::step])
+    return measured.n * max(BYTES_PER_IMAGE, NUMBERS_PER_UNIT * np.dtype(measured.dtype).itemsize * units)
+
+
+def choose_workers(workers: int | None, device: str, threads: int = 1, batch: float = 0) -> int:
+    """Worker processes: as asked, else as many as have `threads` cores and `batch` bytes of memory (one on a GPU)."""
     if workers is None:
         if device != "cpu":
             return 1
-        fitting = usable_memory() / (BYTES_PER_WORKER + n * BYTES_PER_IMAGE)
+        fitting = usable_memory() / (BYTES_PER_WORKER + batch)
         return int(max(1, min(usable_cores() // threads, fitting)))
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
         raise InputError(f"workers={workers!r}: give 0 (this process) or a positive number of processes")
@@ -212,7 +233,7 @@ def usable_memory() -> float:
 
 
 def choose_architectures(
-    space: Space, architectures: Iterable[str] | None, sample: int | None, sample_seed: int, strings: bool
+    space: Space, architectures: Iterable[Any] | None, sample: int | None, sample_seed: int, strings: bool
 ) -> list[str]:
     """The architectures of a run, each once: a given list, a sample (of classes, or of strings), or all.
 
@@ -269,7 +290,7 @@ def _is_seed(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | np.integer) and bool(0 <= value < 2**63)
 
 
-def choose_shard(items: Sequence[str], shard: str | tuple[int, int] | None) -> list[str]:
+def choose_shard(items: Sequence[Item], shard: str | tuple[int, int] | None, what: str = "architectures") -> list[Item]:
     """Every n-th item from the i-th on, for shard "i/n" (1 ≤ i ≤ n); all items for None.
 
     Shards of one list are disjoint and together the list. Raises InputError for another form or a shard without items.
@@ -283,5 +304,5 @@ def choose_shard(items: Sequence[str], shard: str | tuple[int, int] | None) -> l
     if not 1 <= i <= n:
         raise InputError(f"shard={shard!r} must have 1 ≤ i ≤ n, as in 2/4: the second of four parts")
     if i > len(items):
-        raise InputError(f"shard {i}/{n} of {len(items)} architectures is empty; use at most {len(items)} shards")
+        raise InputError(f"shard {i}/{n} of {len(items)} {what} is empty; use at most {len(items)} shards")
     return list(items)[i - 1 :: n]

@@ -12,10 +12,10 @@ form one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from automl_theory.errors import InputError, suggest
 from automl_theory.graphs.dag import CellGraph, metrics
@@ -24,6 +24,7 @@ from automl_theory.spaces.nas_bench_201_classes import CONVOLUTIONS, EDGES, Oper
 
 if TYPE_CHECKING:
     from automl_theory.networks.cell import CellNetwork, ThinNetwork
+    from automl_theory.networks.cell_stack import CellStack
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
@@ -140,6 +141,13 @@ class NasBench201:
         from automl_theory.networks.cell import ThinNetwork
 
         return ThinNetwork(operations, channels, in_channels, stem=stem, seed=seed, init=init)
+
+    def build_stack(self, archs: Sequence[str], **settings: Any) -> CellStack:
+        """Return the networks `build(arch, **settings)` of several architectures with the weights that they share."""
+        members = [self.parse(arch) for arch in archs]
+        from automl_theory.networks.cell_stack import CellStack
+
+        return CellStack(members, **settings)
 
     def size_metrics(
         self,

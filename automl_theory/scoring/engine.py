@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import product
 from os import PathLike
@@ -12,14 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from automl_theory.errors import Interrupted, StoreError, reason
+from automl_theory.errors import Interrupted, StoreError
 from automl_theory.progress import Report, reporting
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring import together as stacking
 from automl_theory.scoring.executors import Outcome, run_tasks
+from automl_theory.scoring.identity import check_network, to_check
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.setting import prepare
+from automl_theory.scoring.sqlite_file import store_place
 from automl_theory.scoring.store import OtherNetwork, ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.sources import Spec
@@ -132,13 +134,15 @@ def score_space(
     if size > 1:
         run = partial(stacking.run_stacks, members=stacks, run=run)
     with ExitStack() as stack:
-        path = _place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
+        path = (
+            store_place(store) if store is not None else Path(stack.enter_context(TemporaryDirectory())) / "scores.db"
+        )
         kept = stack.enter_context(ScoreStore.open(path, recorded, around, allow_mismatch=allow_mismatch))
         if retry_failed:
             kept.retry_failed(product(shared, weights, [proxy.key for proxy in asked]))
         tasks = _missing(kept, shared, weights, asked)
         before = len(shared) * len(weights) - len(tasks)
-        checks = _to_check(kept, where, shared, weights[0]) if asked else []
+        checks = to_check(kept, where, shared, weights[0]) if asked else []
         told = stack.enter_context(reporting(progress, f"scoring {where.name}"))
         try:
             _run(kept, checks, tasks, before, run, told)
@@ -161,21 +165,6 @@ class _Stopped(Exception):
     """Ctrl-C in the middle of a run; the text says how far it was."""
 
 
-def _place(store: str | PathLike[str]) -> Path:
-    """The path of a store, in a folder that is made if it is missing."""
-    try:
-        path = Path(store)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            path.lstat()
-    except OSError as error:
-        place = str(Path(store).parent)[:200]
-        raise StoreError(f"cannot make the folder {place} for the store: {error.strerror}; use another store") from None
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"store={store!r} is no path ({reason(error)}); give the name of a file") from None
-    return path
-
-
 def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], proxies: list[Proxy]) -> list[task.Task]:
     """Tasks for what the store lacks, in order."""
     if not proxies:
@@ -188,25 +177,6 @@ def _missing(kept: ScoreStore, architectures: Iterable[str], seeds: list[int], p
         for seed in seeds
         if (arch, seed) not in done
     ]
-
-
-def _to_check(kept: ScoreStore, where: Space, architectures: Iterable[str], seed: int) -> list[task.Task]:
-    """Tasks that only tell which networks go by the names of those with scores, where names do not say it."""
-    if not hasattr(where, "fingerprint"):
-        return []
-    valued = kept.valued()
-    return [(arch, seed, ()) for arch in architectures if arch in valued]
-
-
-def _check(kept: ScoreStore, arch: str, network: str, error: str | None) -> None:
-    """Raise StoreError unless `arch` is the network whose scores the store holds."""
-    if error is not None:
-        raise StoreError(
-            f"{kept.path} holds scores of {arch!r}, which cannot be built now to see whether it is the same network "
-            f"({error}); mend it, or use another --store"
-        )
-    if network:
-        kept.expect_network(arch, network)
 
 
 def _keep(kept: ScoreStore, arch: str, seed: int, result: task.Result) -> str | None:
@@ -258,7 +228,7 @@ def _run(
             for outcome in outcomes:
                 arch, seed, names = outcome.task
                 if not names:
-                    _check(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
+                    check_network(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
                     continue
                 error = outcome.error if outcome.error is not None else _keep(kept, arch, seed, outcome.result)
                 if error is not None:

@@ -6,10 +6,11 @@ import sqlite3
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 
-from automl_theory.errors import StoreError
+from automl_theory.errors import StoreError, reason
 
 APPLICATION_ID = 0x61746C73
 MAGIC = b"SQLite format 3\0"
@@ -105,3 +106,18 @@ def patiently(db: sqlite3.Connection, statement: str) -> str:
             if "locked" not in str(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.05)
+
+
+def store_place(store: str | PathLike[str]) -> Path:
+    """The path of a store, in a folder that is made if it is missing."""
+    try:
+        path = Path(store)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.lstat()
+    except OSError as error:
+        place = str(Path(store).parent)[:200]
+        raise StoreError(f"cannot make the folder {place} for the store: {error.strerror}; use another store") from None
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"store={store!r} is no path ({reason(error)}); give the name of a file") from None
+    return path

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -25,12 +25,14 @@ import pandas as pd
 
 from automl_theory.errors import InputError, suggest
 from automl_theory.scoring import plan, task
-from automl_theory.scoring.engine import _check, _place
 from automl_theory.scoring.executors import Outcome, run_tasks
+from automl_theory.scoring.identity import check_network
 from automl_theory.scoring.plan import Measurement
 from automl_theory.scoring.setting import prepare
+from automl_theory.scoring.sqlite_file import store_place
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
+from automl_theory.search.evaluation import Evaluation
 from automl_theory.sources import Spec
 from automl_theory.spaces import Space
 
@@ -44,29 +46,6 @@ MOST_LISTED = 100_000
 
 ONE = threading.Lock()
 """Measuring sets threads and a random state of the whole process, so one evaluation is made at a time."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an architecture scored.
-
-    values     proxy -> mean over seeds, nan where it is undefined
-    statuses   proxy -> "ok", or the gravest status of any seed (see `errors.STATUSES`)
-    seconds    it took; 0 where it or its class was known
-    reason     why a proxy failed, or was measured another way than usual; else ""
-    """
-
-    arch: str
-    canonical: str
-    values: dict[str, float]
-    statuses: dict[str, str]
-    seconds: float
-    reason: str = ""
-
-    @property
-    def undefined(self) -> tuple[str, ...]:
-        """The proxies without a value."""
-        return tuple(name for name, value in self.values.items() if math.isnan(value))
 
 
 class Objective:
@@ -113,7 +92,7 @@ class Objective:
             raise InputError(f"seed={seed!r} and seeds={seeds!r} were given; give one of the two")
         self.setting = prepare(space, proxies, data, seeds if seed is None else [seed], measurement, settings)
         # Absolute, since Ray Tune runs each trial in a folder of its own.
-        self.threads, self.store = threads, None if store is None else _place(store).absolute()
+        self.threads, self.store = threads, None if store is None else store_place(store).absolute()
         self.around = plan.environment(threads, self.setting.measurement.device)
         self.known: dict[str, dict[tuple[int, str], tuple[float, str]]] = {}
         self.reasons: dict[str, str] = {}
@@ -265,7 +244,7 @@ class Objective:
         arch, seed, names = outcome.task
         if not names:
             if kept is not None:
-                _check(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
+                check_network(kept, arch, outcome.result.network if outcome.result else "", outcome.error)
             return ""
         result = outcome.result
         if outcome.error is not None:

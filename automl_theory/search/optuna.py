@@ -23,7 +23,7 @@ from automl_theory.probing.call import check_choice
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-    from automl_theory.search.objective import Objective
+    from automl_theory.search.evaluation import Measures
 
 UNDEFINED = ("prune", "worst")
 
@@ -34,7 +34,7 @@ class OptunaObjective:
     Errors: InputError for another `undefined`; MissingExtra without optuna.
     """
 
-    def __init__(self, objective: Objective, undefined: str = "prune") -> None:
+    def __init__(self, objective: Measures, undefined: str = "prune") -> None:
         check_choice("undefined", undefined, UNDEFINED)
         require("optuna", "search")
         self.objective, self.undefined = objective, undefined

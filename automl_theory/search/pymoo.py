@@ -24,7 +24,7 @@ from pymoo.core.problem import ElementwiseProblem  # noqa: E402
 from pymoo.core.variable import Choice  # noqa: E402
 
 if TYPE_CHECKING:
-    from automl_theory.search.objective import Objective
+    from automl_theory.search.evaluation import Measures
 
 FAR = 1e30
 """Stands for an infinite value, and for an undefined one in an infeasible row."""
@@ -44,7 +44,7 @@ class Problem(ElementwiseProblem):  # type: ignore[misc]
     Can be pickled, and sent to the processes of pymoo's own parallelization.
     """
 
-    def __init__(self, objective: Objective, **settings: Any) -> None:
+    def __init__(self, objective: Measures, **settings: Any) -> None:
         self.objective = objective
         variables = {name: Choice(options=list(options)) for name, options in objective.choices.items()}
         super().__init__(vars=variables, n_obj=len(objective.names), n_ieq_constr=1, **settings)

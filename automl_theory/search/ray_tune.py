@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from automl_theory.errors import require
 
 if TYPE_CHECKING:
-    from automl_theory.search.objective import Objective
+    from automl_theory.search.evaluation import Measures
 
 FAR = 1e30
 
 
-def param_space(objective: Objective) -> dict[str, Any]:
+def param_space(objective: Measures) -> dict[str, Any]:
     """Return {variable: tune.choice(options)}. Errors: MissingExtra without Ray Tune."""
     require("ray", "ray")
     from ray import tune
@@ -30,7 +30,7 @@ def param_space(objective: Objective) -> dict[str, Any]:
     return {name: tune.choice(list(options)) for name, options in objective.choices.items()}
 
 
-def metrics(objective: Objective, config: Mapping[str, str]) -> dict[str, Any]:
+def metrics(objective: Measures, config: Mapping[str, str]) -> dict[str, Any]:
     """Measure the architecture of a configuration; other entries of the configuration are left alone."""
     chosen = {name: str(config[name]) for name in objective.choices if name in config}
     found = objective.evaluate(objective.architecture(chosen))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from automl_theory.analysis.composite import DEFAULT
 from automl_theory.cli import main
 from automl_theory.spaces import space
 
@@ -68,6 +70,16 @@ def test_without_trained_results(capsys: pytest.CaptureFixture[str]) -> None:
     call("nas_bench_201", "--algorithm", "evolution", "--population", "2", "--budget-evaluations", "6", *QUICK)
     assert capsys.readouterr().out.split(",")[0] == out.split(",")[0]
     assert len(journals[0].read_text().splitlines()) == 7
+
+
+def test_the_composite_takes_its_graph_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--n", "10", "--channels", "4", "--proxies", "composite"]
+    assert call("nas_bench_201", "--algorithm", "random", "--budget-evaluations", "3", *quick) == 0
+    assert "3 evaluations" in capsys.readouterr().out
+    journal = next(Path("runs").glob("search-nas_bench_201-random-*/seed-0000.jsonl"))
+    head, *steps = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert set(head["proxies"]) == set(DEFAULT)
+    assert all(set(step["values"]) == set(DEFAULT) for step in steps)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def search(
     proxies: Annotated[
         str | None,
         typer.Option(
-            help="Names with commas between; several are one by the sum of ranks. Default: one an aspect. tenas and "
-            "tegnas have their own.",
+            help="Names with commas between; several are one by the sum of ranks. Default: one an aspect. composite: "
+            "the recommended one, its graph measures included. tenas and tegnas have their own.",
             rich_help_panel=WHAT,
         ),
     ] = None,

@@ -25,7 +25,8 @@ def evolution(
 
     Then, again and again: of `tournament` different living ones the best by rank sum among all seen has a child, one
     variable of which is changed; the child joins, and the oldest leaves, however good it is. Among the first, those
-    that were seen earlier are older. Errors: InputError unless 1 <= tournament <= population <= warm_up.
+    that were seen earlier are older. `log` sums logarithms of ranks (see `RankSum`). Errors: InputError unless
+    1 <= tournament <= population <= warm_up.
 
     Source: Real, Aggarwal, Huang & Le 2019 (ageing); Abdelfattah et al. 2021 (warm-up by proxy).
     """

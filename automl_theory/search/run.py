@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,6 +16,7 @@ import torch
 from automl_theory.data import load_batch
 from automl_theory.errors import InputError, Interrupted, suggest
 from automl_theory.search import tenas
+from automl_theory.search.composite import GRAPH, graph_numbers, graph_values
 from automl_theory.search.connectivity import moderate
 from automl_theory.search.evolution import evolution
 from automl_theory.search.journal import Journal
@@ -63,11 +63,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """A search as it was asked for, the same for every seed; see `search`."""
+    """A search as it was asked for, the same for every seed; see `search`.
+
+    graph   measures of the graph that join the proxies; with any, ranks are summed as logarithms
+    """
 
     space: Space
     algorithm: str
     proxies: tuple[str, ...]
+    graph: tuple[str, ...]
     data: Spec
     evaluations: int | None
     budget_seconds: float | None
@@ -87,11 +91,11 @@ class Search:
         return {
             "space": self.space.name,
             "algorithm": self.algorithm,
-            "proxies": list(self.proxies),
+            "proxies": [*self.proxies, *self.graph],
             "data": f"{batch.name}: {batch.digest[:16]}",
             "seed": seed,
             "radius": self.radius,
-            "settings": {name: str(value) for name, value in sorted(self.settings.items())},
+            "settings": {name: str(value) for name, value in sorted(self.settings.items()) if name != "store"},
             "options": {name: str(value) for name, value in sorted(self.options.items())},
         }
 
@@ -143,9 +147,9 @@ def prepare(
         names = objective.names
         if evaluations is None and budget_seconds is None:
             evaluations = EVALUATIONS
-    return Search(
-        where, algorithm, names, data, evaluations, budget_seconds, radius, settings, dict(options or {}), threads
-    )
+    graph = GRAPH if proxies == "composite" and algorithm not in PRUNING else ()
+    rest = (evaluations, budget_seconds, radius, settings, dict(options or {}), threads)
+    return Search(where, algorithm, names, graph, data, *rest)
 
 
 def search(
@@ -168,7 +172,8 @@ def search(
     algorithm        "random"; "evolution" (regularized, warmed up); "nsga2"; "tenas", pruning of a supernet by κ and
                      linear regions; "tegnas", the same with the error of kernel regression
     proxies          of architectures; several are one by the sum of ranks among all architectures seen, which also
-                     names the found one (for nsga2 it is thus on the first front). tenas and tegnas have their own
+                     names the found one (for nsga2 it is thus on the first front). "composite" is the recommended one,
+                     measures of the graph included: see `search.composite`. tenas and tegnas have their own
     evaluations      budget: architectures asked for, 100 if no budget is given
     budget_seconds   budget: the first evaluation that ends beyond it is the last; what is found then depends on the
                      machine. Known classes cost no time: 1,000 proposals in a row without a new one end it too
@@ -176,8 +181,8 @@ def search(
     folder           where every step is kept; a search that was killed goes on from there to the same result
     threads          torch's
     options          of the algorithm: population, tournament, warm_up
-    settings         how architectures are measured, as in `score_space` (n, network, bn, init, ...); for tenas and
-                     tegnas those of `tenas.Supernets`
+    settings         how architectures are measured, and where scores are kept, as in `Objective` (n, network, bn,
+                     init, store, ...); for tenas and tegnas those of `tenas.Supernets`
 
     The same seed gives the same result. Errors: InputError for an unknown name or a bad setting, and a folder of
     another search; Interrupted after Ctrl-C.
@@ -230,11 +235,12 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 value if way == "maximize" else -value
                 for value, way in zip(objective.numbers(evaluation), objective.directions, strict=True)
             ]
+            graph = graph_values(asked.space, arch) if asked.graph else {}
             step = {
                 "arch": arch,
-                "values": evaluation.values,
+                "values": evaluation.values | graph,
                 "statuses": evaluation.statuses,
-                "numbers": numbers,
+                "numbers": [*numbers, *graph_numbers(graph)],
                 "seconds": evaluation.seconds,
             }
             journal.add(step)
@@ -254,7 +260,7 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             arch = None
     if not trace:
         raise InputError("the filter lets no architecture pass; give a larger radius")
-    order = tuple(best(seen))
+    order = tuple(best(seen, log=bool(asked.graph)))
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
 
 
@@ -267,8 +273,9 @@ def _loop(asked: Search, objective: Objective, seed: int) -> Loop:
     if asked.algorithm == "random":
         return random_search(asked.space, variables, seed)
     try:
-        make = evolution if asked.algorithm == "evolution" else nsga2
-        return make(variables, seed, **asked.options)
+        if asked.algorithm == "nsga2":
+            return nsga2(variables, seed, **asked.options)
+        return evolution(variables, seed, log=bool(asked.graph), **asked.options)
     except TypeError:
         raise InputError(f"{asked.algorithm} does not take all of {', '.join(asked.options)}; leave some out") from None
 
@@ -284,7 +291,7 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             if len(trace) < len(journal.found):
                 step = journal.found[len(trace)]
             else:
-                step = _round(measure, candidates, better, tenas.round_seeds(seed, len(trace), measure.repeats))
+                step = tenas.prune(measure, candidates, better, tenas.round_seeds(seed, len(trace), measure.repeats))
                 journal.add(step)
             trace.append(step)
             candidates = tuple(tuple(names) for names in step["left"])
@@ -294,18 +301,3 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     found = asked.space.string([names[0] for names in candidates])  # type: ignore[attr-defined]
     evaluations, seconds = (sum(step[name] for step in trace) for name in ("evaluations", "seconds"))
     return Found(asked.algorithm, seed, found, (found,), tuple(trace), evaluations, seconds)
-
-
-def _round(
-    measure: tenas.Supernets, candidates: tenas.Candidates, better: list[int], seeds: list[int]
-) -> dict[str, Any]:
-    start = time.perf_counter()
-    measured = dict(tenas.changes(candidates, measure, seeds))
-    removed = tenas.choose(measured, better)
-    return {
-        "changes": [[edge, name, list(found)] for (edge, name), found in measured.items()],
-        "removed": [list(removal) for removal in removed],
-        "left": [list(names) for names in tenas.without(candidates, removed)],
-        "evaluations": (len(measured) + 1) * len(seeds),
-        "seconds": time.perf_counter() - start,
-    }

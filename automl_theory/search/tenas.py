@@ -25,9 +25,10 @@ a reward of other search algorithms; its pruning variant is the same sum with a 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -145,6 +146,25 @@ def relative(before: float, after: float) -> float:
     if math.isinf(before) or math.isinf(after):
         return 0.0 if before == after else 1.0 if math.isinf(before) else -math.inf
     return round((before - after) / before, 3) if before else 0.0
+
+
+def prune(
+    measure: Callable[[Candidates, int], Measures],
+    candidates: Candidates,
+    better: Sequence[int],
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """A round, ready for JSON: the changes, what is removed and left, supernets measured (repeats too) and seconds."""
+    start = time.perf_counter()
+    measured = dict(changes(candidates, measure, seeds))
+    removed = choose(measured, better)
+    return {
+        "changes": [[edge, name, list(found)] for (edge, name), found in measured.items()],
+        "removed": [list(removal) for removal in removed],
+        "left": [list(names) for names in without(candidates, removed)],
+        "evaluations": (len(measured) + 1) * len(seeds),
+        "seconds": time.perf_counter() - start,
+    }
 
 
 def choose(measured: dict[Removal, Measures], better: Sequence[int]) -> list[Removal]:

@@ -2,8 +2,8 @@
 
     edge e of a cell:   (1/k_e) Σ_{o in candidates(e)} o(x),   k_e the number of candidates
 
-TE-NAS weighs candidates by a softmax of logits drawn at 10⁻³ N(0, 1); the mean is its value but for that noise. With
-one candidate an edge the supernet is the architecture itself. Weights are keyed by edge and operation
+TE-NAS weighs candidates by a softmax of logits that its released driver sets to zero, which is the mean. With one
+candidate an edge the supernet is the architecture itself. Weights are keyed by edge and operation
 (`cells.{k}.layers.{e}.{operation}.op.1.weight`), so an operation keeps its weights whatever else is removed.
 """
 

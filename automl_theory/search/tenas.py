@@ -13,10 +13,9 @@ smallest sum of ranks is removed, until every edge has one. For NAS-Bench-201 th
 
 `none` is no candidate, as in the authors' code, so only cells without `none` are found. Departures: weights and images
 are drawn anew in each of the three repeats and are the same for all removals of a round (the released initialisation
-names do not exist, so that its repeats have equal weights, and images differ between removals); the candidates of an
-edge are averaged (there: a softmax of 10⁻³ noise); inputs of the thin network are Gaussian (there: random crops of
-images); BatchNorm has a scale and a shift, as in the networks that are trained; BatchNorm's statistics are constants of
-the gradient unless bn="batch"; E is taken between the two halves of the batch.
+names do not exist, so that κ's repeats have equal weights; images differ between removals, and for R weights too);
+images are not flipped and shifted at random; inputs of the thin network are Gaussian (there: random crops of images);
+BatchNorm's statistics are constants of the gradient unless bn="batch"; E is taken between the two halves of the batch.
 
 Sources: Chen, Gong & Wang, ICLR 2021 (TE-NAS); Chen, Gong, Wang et al. 2021 (TEG-NAS, which takes the three measures as
 a reward of other search algorithms; its pruning variant is the same sum with a third rank).

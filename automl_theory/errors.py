@@ -72,6 +72,7 @@ def is_memory(error: BaseException) -> bool:
 
 
 def suggest(word: object, choices: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest of `choices`, or "" if none is near."""
-    near = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """Return " Did you mean 'x'?" for the nearest of `choices` in any case, or "" if none is near."""
+    known = {str(choice).lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(word).lower(), known, n=1, cutoff=0.5)
+    return f" Did you mean {known[near[0]]!r}?" if near else ""

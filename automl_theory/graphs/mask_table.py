@@ -38,8 +38,9 @@ def mask_table(
         groups: parameter name -> groups of that convolution, 1 where not named; transposed: names of transposed ones.
 
     Columns: the counts and measures of `mask_metrics` (mean degrees as degree_left and degree_right; undefined is nan),
-    then `status` and `reason` (empty for "ok"). A collapsed layer has its row. `attrs["proxies"]` describes the
-    measures like proxies (family "mask"), `attrs["convention"]` names the convention. The share of Ramanujan layers,
+    then `status` and `reason` (empty for "ok"). A collapsed layer has its row. `attrs["reasons"]` is layer -> {measure:
+    why it is nan}, `attrs["proxies"]` describes the measures like proxies (family "mask"), `attrs["convention"]` names
+    the convention. The share of Ramanujan layers,
     undefined ones counted as not, is (table["ramanujan_gap"] > 0).mean().
 
     Errors: InputError for masks that are no mapping or empty, a mask without a weight where weights are given, names in
@@ -49,7 +50,10 @@ def mask_table(
     for what, given in (("weights", weights), ("initial weights", initial)):
         absent = [] if given is None else [name for name in masks if name not in given]
         if absent:
-            raise InputError(f"no {what} for the mask {absent[0]!r}; give {what} under the masks' names")
+            raise InputError(
+                f"no {what} for the mask {absent[0]!r}; give {what} under the masks' names, as in "
+                "dict(net.named_parameters())"
+            )
     _check_names(masks, [*(groups or {}), *transposed])
     rows = []
     for name, mask in masks.items():
@@ -75,6 +79,7 @@ def mask_table(
         index=pd.Index(list(masks), name="layer", dtype=str),
     )
     table.attrs["convention"] = convention
+    table.attrs["reasons"] = {name: row["reasons"] for name, row in zip(masks, rows, strict=True)}
     table.attrs["proxies"] = {
         name: {"family": "mask", "direction": direction, "unit": unit, "formula": formula}
         for name, (direction, unit, formula) in MEASURES.items()

@@ -143,13 +143,18 @@ def checked_batches(x: object, y: object, labels: bool) -> list[tuple[Tensor, Te
     if not labels:
         return [(batch, None) for batch in xs]
     if len(xs) != len(ys):
-        raise InputError(f"expected as many batches in y as in x, got {len(ys)} and {len(xs)}; give a pair each")
+        raise InputError(
+            f"expected as many batches in y as in x, got {len(ys)} and {len(xs)}; give one tensor each, or a list of "
+            "batches each"
+        )
     for inputs, classes in zip(xs, ys, strict=True):
-        if not isinstance(classes, Tensor) or classes.dtype != torch.int64 or classes.shape != (len(inputs),):
-            what = f"{classes.dtype} {tuple(classes.shape)}" if isinstance(classes, Tensor) else type(classes).__name__
-            raise InputError(
-                f"expected y as int64 class numbers ({len(inputs)},), one a sample, got {what}; use y.long()"
-            )
+        wanted = f"expected y as int64 class numbers ({len(inputs)},), one a sample"
+        if not isinstance(classes, Tensor):
+            raise InputError(f"{wanted}, got {type(classes).__name__}; use torch.as_tensor(y)")
+        if classes.shape != (len(inputs),):
+            raise InputError(f"{wanted}, got {tuple(classes.shape)}; give a number for each of the {len(inputs)}")
+        if classes.dtype != torch.int64:
+            raise InputError(f"{wanted}, got {classes.dtype}; use y.long()")
         if int(classes.min()) < 0:
             raise InputError(f"expected labels of 0 and more, got {int(classes.min())}; number the classes from 0")
     return list(zip(xs, ys, strict=True))

@@ -150,3 +150,12 @@ def test_bad_input(masks):
         at.aggregate_masks(pd.DataFrame())
     with pytest.raises(InputError, match="the table has no measure 'gap'; its measures are the keys of"):
         at.aggregate_masks(table, measures=["gap"])
+
+
+def test_a_table_keeps_why_a_measure_is_nan() -> None:
+    table = at.mask_table({"a": np.eye(4, dtype=bool), "b": np.ones((3, 2), dtype=bool)})
+    reasons = table.attrs["reasons"]
+    for layer in table.index:
+        undefined = set(table.columns[table.loc[layer].isna()])
+        assert undefined <= set(reasons[layer])
+    assert reasons["b"]["weighted_gap"] == "no weights were given"

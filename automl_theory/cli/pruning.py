@@ -232,6 +232,7 @@ def _measured(net: nn.Module, masks: dict[str, Any], convention: str, console: C
             rows.append(mask_table({name: mask}, weights, convention, **graph_settings(net, {name: mask})))
         progress(len(masks), len(masks), 0)
     table = pd.concat(rows)
+    table.attrs = rows[0].attrs | {"reasons": {name: why for row in rows for name, why in row.attrs["reasons"].items()}}
     table.insert(0, "shape", ["×".join(map(str, mask.shape)) for mask in masks.values()])
     table.insert(1, "weights", [mask.numel() for mask in masks.values()])
     return table

@@ -18,6 +18,7 @@ Of x, synflow and phew use the shape alone. Formulas, sources and departures sta
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -114,6 +115,9 @@ def prune(
     progress    called with (rounds done, rounds, 0), from 0 on, by iterative_snip, force and synflow in "strict"; by
                 uniform, erk and phew once, with 0 of 1
 
+    Warns where magnitude, snip or grasp keep some weights of score 0 and prune others: dead inputs, or weights that an
+    earlier mask left at 0. Only the seed tells these apart.
+
     Returns {parameter name: boolean tensor of the weight's shape, on its device}; True stays. density=1 keeps all.
     `net` is left as it was: weights, mode, gradients, `requires_grad`, buffers, hooks, and torch's, numpy's and
     Python's random states. Put the masks on with `masks.apply_masks` or `masks.hold`.
@@ -148,7 +152,24 @@ def prune(
             setting.finished(0, times)
             return chosen.select(setting, share, scope or "global", times, rng)
         assert chosen.score is not None
-        return keep_density(chosen.score(setting), share, scope or "global", rng)
+        found = chosen.score(setting)
+        masks = keep_density(found, share, scope or "global", rng)
+    _tell_drawn(method, found, masks)
+    return masks
+
+
+def _tell_drawn(method: str, found: Tensors, masks: Masks) -> None:
+    """Warn where the budget reaches into weights whose score is 0, among which nothing but the seed decides."""
+    kept, out = (
+        sum(int(((score == 0) & (masks[name] == stays)).sum()) for name, score in found.items())
+        for stays in (True, False)
+    )
+    if kept and out:
+        warnings.warn(
+            f"{kept:,} of the weights that {method} keeps have a score of 0, like {out:,} that it prunes: the seed "
+            "drew among them",
+            stacklevel=3,
+        )
 
 
 def scores(

@@ -179,6 +179,16 @@ def test_a_collapsed_layer_has_its_row_and_its_reason_at_80_columns() -> None:
     assert "4×6 24 1.0000 1.000 0.000 " in words
 
 
+def test_a_measure_without_a_value_has_its_reason() -> None:
+    masks = {"pairs.weight": torch.eye(4, dtype=torch.bool), "full.weight": torch.ones(4, 4, dtype=torch.bool)}
+    table = at.mask_table(masks, {name: torch.rand(4, 4) for name in masks})
+    table.insert(0, "shape", ["4×4"] * 2)
+    table.insert(1, "weights", [16] * 2)
+    console = Console(file=StringIO(), width=100)
+    print_layers(table, console)
+    assert "a  undefined: pairs: the bound is zero, as of a perfect matching" in console.file.getvalue()
+
+
 def test_a_file_is_kept_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:
     Path("m.npz").write_bytes(b"precious")
     _, err = run(capsys, *CONV, "--output", "m.npz", code=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -253,35 +254,43 @@ def print_layers(table: pd.DataFrame, console: Console | None = None) -> None:
     for column in ("kept", "density", *SHOWN.values()):
         grid.add_column(column, justify="right", no_wrap=True)
     grid.add_column("why", no_wrap=True)
-    letters = {status: "abc"[i] for i, status in enumerate(s for s in table["status"].unique() if s != "ok")}
-    for name, row in table.iterrows():
+    kinds = [_kind(table, layer) for layer in table.index]
+    letters = dict(zip(filter(None, dict.fromkeys(kinds)), string.ascii_lowercase, strict=False))
+    for (name, row), kind in zip(table.iterrows(), kinds, strict=True):
         numbers = [_number(row[measure]) for measure in SHOWN]
         layer = escape(str(name).removesuffix(".weight"))
-        grid.add_row(
-            layer, row["shape"], str(row["edges"]), f"{row['density']:.4f}", *numbers, letters.get(row["status"], "")
-        )
+        kept = str(row["edges"])
+        grid.add_row(layer, row["shape"], kept, f"{row['density']:.4f}", *numbers, letters.get(kind, ""))
     network = aggregate_masks(table, measures=list(SHOWN))
-    kept, weights = int(table["edges"].sum()), int(table["weights"].sum())
+    stay, weights = int(table["edges"].sum()), int(table["weights"].sum())
     means = [_number(value) for value in network["value"]]
-    grid.add_row("network", "", str(kept), f"{kept / weights:.4f}", *means, "", style="bold")
+    grid.add_row("network", "", str(stay), f"{stay / weights:.4f}", *means, "", style="bold")
     console.print(grid, highlight=False)
-    for status, letter in letters.items():
-        which = table[table["status"] == status]
+    for kind, letter in letters.items():
+        which = table[[other == kind for other in kinds]]
         others = f" (and {len(which) - 1} more layers likewise)" if len(which) > 1 else ""
-        first = str(which.index[0]).removesuffix(".weight")
-        told = f"{letter}  {status}: {first}: {which['reason'].iloc[0]}{others}"
-        console.print(told, highlight=False, markup=False)
+        first, reason = str(which.index[0]).removesuffix(".weight"), which["reason"].iloc[0]
+        told = f"{kind}: {first}: {reason}" if reason else f"undefined: {first}: {kind}"
+        console.print(f"{letter}  {told}{others}", highlight=False, markup=False)
     shares = ", ".join(
         f"{label} {round(share * len(table))}"
         for label, share in zip(SHOWN.values(), network["share_defined"], strict=True)
     )
     console.print(
-        f"{kept} of {weights} weights stay. Network: means over the layers where defined (of {len(table)}: {shares}); "
+        f"{stay} of {weights} weights stay. Network: means over the layers where defined (of {len(table)}: {shares}); "
         f"mean density of the layers {table['density'].mean():.4f}.",
         highlight=False,
         markup=False,
     )
     console.print(LEGEND, style="dim", highlight=False, markup=False)
+
+
+def _kind(table: pd.DataFrame, layer: Any) -> str:
+    """What keeps a layer's shown measures from being defined: its status, or each measure's reason; "" for none."""
+    if table.loc[layer, "status"] != "ok":
+        return str(table.loc[layer, "status"])
+    reasons, row = table.attrs["reasons"][layer], table.loc[layer]
+    return "; ".join(dict.fromkeys(reasons[measure] for measure in SHOWN if row[measure] != row[measure]))
 
 
 def _number(value: float) -> str:

@@ -167,7 +167,7 @@ def _tell_drawn(method: str, found: Tensors, masks: Masks) -> None:
     if kept and out:
         warnings.warn(
             f"{kept:,} of the weights that {method} keeps have a score of 0, like {out:,} that it prunes: the seed "
-            "drew among them",
+            "drew among them; see that the network is connected, and that no earlier mask holds weights at 0",
             stacklevel=3,
         )
 

@@ -56,7 +56,8 @@ def prunable(net: nn.Module, parameters: Sequence[str] | None = None) -> dict[st
         chosen = {name: parameter for name, parameter in known.items() if name in set(parameters)}
     if not sum(parameter.numel() for parameter in chosen.values()):
         raise InputError(
-            "nothing to prune: expected convolution or linear weights, got none; name others in parameters=[...]"
+            "nothing to prune: expected convolution or linear weights, got none; give a network that has some, or in "
+            "Python name others in parameters=[...]"
         )
     for name, parameter in chosen.items():
         if not parameter.is_floating_point() or parameter.is_meta:

@@ -39,8 +39,9 @@ def rewind(
 ) -> Masks:
     """Return the masks of the largest |w| of `net` as it is trained, and set `net`, in place, to `before` under them.
 
-    net         trained; afterwards all its parameters and buffers (running statistics of normalisation too) are those
-                of `before`, and the weights that the masks leave out are 0. The mode stays
+    net         trained, densely in the first round: weights that a mask held at 0 are the smallest, so that the same
+                density would give that mask again. Afterwards all its parameters and buffers (running statistics of
+                normalisation too) are those of `before`, and the weights that the masks leave out are 0. The mode stays
     before      a copy of net.state_dict() from an earlier time
     density, scope, seed, parameters   as in `at.prune(net, "magnitude", …)`: max(1, round(density · N)) weights stay
 

@@ -98,7 +98,7 @@ def draw_intervals(
     rows: Sequence[Interval], name: str, title: str, beneath: str, label: str, *, zero: float | None = 0.0
 ) -> str:
     """A row each: a dot in its interval, words on the left; `zero` is a dashed vertical line."""
-    left, step, top = 150, 22, 44
+    left, step, top = max(150, 12 + 6 * max((len(row.label) for row in rows), default=0)), 22, 44
     foot = top + step * max(len(rows), 1)
     ends = [v for row in rows for v in (row.low, row.value, row.high)] + ([] if zero is None else [zero])
     x = svg.scale(ends, left, svg.WIDTH - svg.RIGHT, log=False)

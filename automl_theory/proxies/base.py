@@ -44,7 +44,8 @@ class Proxy:
         direction: whether a larger or a smaller value is held to be better.
         unit: of the value, in words.
         compute: (signals, **parameters) → (value, status); its docstring gives formula, edge values and source.
-        needs: what it reads: "kernel", "codes", "features" (collected in the pass); "parameters" (some that count);
+        needs: what it reads: "kernel", "codes", "features" (collected in the pass); "loss", "fisher", "curvature",
+            "input_gradients" (of a pass in training mode, one for all that ask); "parameters" (some that count);
             "labels", "graph", "thin" (from whoever scores; `Undefined` where they are missing).
         parameters: keyword arguments of `compute` that differ from its defaults.
         core: whether one forward, one frozen backward and one Gram give it.

@@ -129,11 +129,17 @@ def bipartite(mask: Any, weight: Any = None, *, groups: int = 1, transposed: boo
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """Return numpy's view of an array, a list or a torch tensor on any device, with or without gradients."""
+    """Return numpy's view of an array, a list or a torch tensor on any device, with or without gradients.
+
+    Errors: InputError for rows of unequal length.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError("expected rows of one length in an array; give a rectangle") from None
 
 
 def _kept(mask: Any) -> NDArray[np.bool_]:

@@ -138,7 +138,12 @@ def as_graphs(dags: Dag | Iterable[Dag]) -> list[CellGraph]:
 def flat_inputs(x: Any) -> Array:
     """Inputs (n, …), numpy or torch, as (n, d) float64. Errors: InputError for none, or values that are not finite."""
     detached = x.detach().cpu().numpy() if hasattr(x, "detach") else x
-    values = np.asarray(detached, dtype=np.float64)
+    try:
+        values = np.asarray(detached, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"expected inputs as an array of numbers (n, ...), got {type(x).__name__}; stack them"
+        ) from None
     if values.ndim < 2 or not values.size:
         raise InputError(f"expected inputs of shape (n, ...) with n of at least 1, got {values.shape}; stack them")
     if not np.isfinite(values).all():

@@ -52,7 +52,12 @@ def load_masks(path: str | os.PathLike[str]) -> Masks:
 
     Errors: InputError for a file that is missing, damaged, too large or of another format.
     """
-    name = Path(path).name
+    try:
+        name = Path(path).name
+    except TypeError:
+        raise InputError(f"expected the path of a masks file, got {type(path).__name__}; give its name") from None
+    if not Path(path).exists():
+        raise InputError(f"{path} does not exist; check the path")
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())

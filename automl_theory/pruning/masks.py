@@ -72,6 +72,11 @@ def check_masks(net: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.Par
     known = dict(net.named_parameters())
     check_mask_values(masks)
     for name, mask in masks.items():
+        if f"{name}_orig" in known:
+            raise InputError(
+                f"{name!r} is held by torch.nn.utils.prune, as after export_masks; make that permanent with "
+                "torch.nn.utils.prune.remove, or take the network from before"
+            )
         if name not in known:
             raise InputError(
                 f"the masks are of another network: this one has no parameter {name!r}; build the network they were "

@@ -98,3 +98,8 @@ def test_tensors_lists_and_parameters_are_masks():
 def test_bad_input(mask, options, message):
     with pytest.raises(InputError, match=message):
         bipartite(mask, **options)
+
+
+def test_rows_of_unequal_length_are_refused() -> None:
+    with pytest.raises(InputError, match="expected rows of one length"):
+        bipartite([[1, 0], [1]])

@@ -165,3 +165,8 @@ def test_bad_input_is_told_in_one_line(change: dict[str, object], message: str) 
     with pytest.raises(InputError, match=message) as caught:
         pruned_mlp_ntk(**given)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_words_are_no_inputs() -> None:
+    with pytest.raises(InputError, match=r"expected inputs as an array of numbers \(n, \.\.\.\), got str"):
+        pruned_mlp_ntk("a", depth=2)

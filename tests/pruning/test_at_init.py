@@ -353,7 +353,10 @@ X, Y = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
         ({"convention": "iclr23", "scope": "layer"}, "inverts density in its layer-wise scope; use scope='global'"),
         ({"parameters": ["0.wight"]}, r"the network has no parameter '0.wight'; .* Did you mean '0.weight'\?"),
         ({"parameters": []}, "nothing to prune: expected convolution or linear weights, got none"),
-        ({"net": nn.ReLU()}, r"nothing to prune: expected convolution .*, or in Python name others in parameters=\[...\]"),
+        (
+            {"net": nn.ReLU()},
+            r"nothing to prune: expected convolution .*, or in Python name others in parameters=\[...\]",
+        ),
         ({"net": "resnet"}, "the network must be a torch.nn.Module, got str; build it first"),
         ({"net": nn.LazyLinear(3)}, "the network has lazy layers without weights yet; run one forward pass first"),
     ],

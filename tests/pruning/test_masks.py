@@ -93,7 +93,7 @@ def test_hostile_and_broken_files_are_refused(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "text.npz").write_text("no zip")
     (tmp_path / "cut.npz").write_bytes(good.read_bytes()[:-30])
     np.save(tmp_path / "array.npy", np.ones(3))
-    for name in ("text.npz", "cut.npz", "array.npy", "absent.npz", "."):
+    for name in ("text.npz", "cut.npz", "array.npy", "."):
         with pytest.raises(InputError, match=r"to be masks written by save_masks, but"):
             load_masks(tmp_path / name)
     with pytest.raises(InputError, match=r"cannot write the masks: .*; check the folder"):
@@ -296,3 +296,17 @@ def test_what_cannot_be_pruned_is_refused(parameters, message):
         prunable(net, parameters)
     with pytest.raises(InputError, match="got a weight on the meta device; leave it out"):
         prunable(nn.Linear(3, 2, device="meta"))
+
+
+def test_what_is_no_file_of_masks_and_no_plain_network_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.npz does not exist; check the path"):
+        load_masks(tmp_path / "none.npz")
+    with pytest.raises(InputError, match="expected the path of a masks file, got NoneType"):
+        load_masks(None)  # type: ignore[arg-type]
+    net = nn.Linear(4, 3)
+    masks = {"weight": torch.eye(3, 4, dtype=torch.bool)}
+    export_masks(net, masks)
+    with pytest.raises(InputError, match=r"'weight' is held by torch\.nn\.utils\.prune.*remove"):
+        export_masks(net, masks)
+    torch_prune.remove(net, "weight")
+    assert apply_masks(net, masks) is net

@@ -145,6 +145,14 @@ def prepare(
     else:
         objective = Objective(where, proxies, data, threads=threads, **settings)
         names = objective.names
+        if algorithm != "random":
+            try:
+                _ = objective.choices
+            except InputError:
+                raise InputError(
+                    f"{algorithm} changes one variable of an architecture at a time, and space {where.name!r} has no "
+                    "variables; take the algorithm random"
+                ) from None
         if evaluations is None and budget_seconds is None:
             evaluations = EVALUATIONS
     graph = GRAPH if proxies == "composite" and algorithm not in PRUNING else ()

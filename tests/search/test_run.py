@@ -174,6 +174,12 @@ def test_bad_settings(algorithm: str, settings: dict[str, Any], message: str) ->
         search("nas_bench_201", algorithm, "parameters", **settings)
 
 
+def test_a_space_without_variables_is_searched_at_random() -> None:
+    with pytest.raises(InputError, match="space 'nas_bench_101' has no variables; take the algorithm random"):
+        prepare("nas_bench_101", "evolution")
+    assert search("nas_bench_101", "random", "parameters", evaluations=3, n=4).evaluations == 3
+
+
 def test_all_algorithms_are_known() -> None:
     assert set(ALGORITHMS) == {*OPTIONS, "tenas", "tegnas"}
 

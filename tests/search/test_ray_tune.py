@@ -32,7 +32,7 @@ def test_ray_tune_runs_it_and_trials_share_a_store(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     objective = small("ntk_condition_number", store="s.db")
     cells = [dict.fromkeys(objective.choices, option) for option in ("none", "nor_conv_1x1")]
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         tuner = tune.Tuner(
             objective.ray_tune,

@@ -211,7 +211,10 @@ def search(
 
 
 def run(asked: Search, seed: int, folder: Path | None = None, told: Told | None = None) -> Found:
-    """Make one search of `asked` under `seed`; `told` is called with (steps done, all steps) after each."""
+    """Make one search of `asked` under `seed`.
+
+    `told` is called with (steps done, all steps) at the start, when the journal's are done, and after each other one.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
     file = None if folder is None else folder / f"seed-{seed:04d}.jsonl"
@@ -230,7 +233,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     trace: list[dict[str, Any]] = []
     spent: dict[str, float] = {}
     seen: dict[str, Numbers] = {}
-    idle = 0
+    idle, known = 0, min(len(journal.found), asked.evaluations or len(journal.found))
+    told(known, asked.steps)
     arch = next(loop, None)
     while arch is not None:
         if len(trace) < len(journal.found):
@@ -257,7 +261,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
         idle = idle + 1 if canonical in seen else 0
         spent.setdefault(canonical, step["seconds"])
         seen.setdefault(canonical, tuple(step["numbers"]))
-        told(len(trace), asked.steps)
+        if len(trace) > known:
+            told(len(trace), asked.steps)
         if len(trace) == asked.evaluations or (asked.evaluations is None and idle == IDLE):
             break
         if asked.budget_seconds and math.fsum(spent.values()) >= asked.budget_seconds:
@@ -294,6 +299,7 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     better = list(tenas.BETTER.values())[: len(asked.proxies)]
     before = torch.get_num_threads()
     torch.set_num_threads(asked.threads)
+    told(len(journal.found), asked.steps)
     try:
         while tenas.removals(candidates):
             if len(trace) < len(journal.found):
@@ -303,7 +309,8 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 journal.add(step)
             trace.append(step)
             candidates = tuple(tuple(names) for names in step["left"])
-            told(len(trace), asked.steps)
+            if len(trace) > len(journal.found):
+                told(len(trace), asked.steps)
     finally:
         torch.set_num_threads(before)
     found = asked.space.string([names[0] for names in candidates])  # type: ignore[attr-defined]

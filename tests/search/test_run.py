@@ -42,7 +42,9 @@ def test_budget_is_exact_and_a_killed_search_goes_on_to_the_same_end(algorithm: 
     file = tmp_path / "seed-0001.jsonl"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:5]) + lines[5][:20])
-    assert what(run(asked, 1, tmp_path)) == what(whole)
+    told: list[tuple[int, int]] = []
+    assert what(run(asked, 1, tmp_path, lambda *state: told.append(state))) == what(whole)
+    assert told == [(done, 9) for done in range(4, 10)], "four steps were kept"
     assert len(file.read_text().splitlines()) == 10
     assert whole == run(asked, 1, tmp_path) or what(whole) == what(run(asked, 1, tmp_path))
 
@@ -131,7 +133,7 @@ def test_workers_change_nothing() -> None:
     alone = repeat(asked, [0, 1], progress=lambda *state: told.append(state))
     together = repeat(asked, [0, 1], workers=2)
     assert [what(found) for found in alone] == [what(found) for found in together]
-    assert told[-1] == (10, 10, 0)
+    assert (told[0], told[-1]) == ((0, 10, 0), (10, 10, 0))
 
 
 def test_a_folder_of_another_search_is_refused(tmp_path: Path) -> None:

@@ -334,6 +334,26 @@ def writes_batch(signals):
 
 
 @documented
+def writes_logits(signals):
+    value = float(signals.logits.std())
+    signals.logits.zero_()
+    return value, "ok"
+
+
+@documented
+def writes_labels(signals):
+    signals.y[:] = 0
+    return float(signals.logits.std()), "ok"
+
+
+@documented
+def writes_features(signals):
+    value = signals.feature_spectrum.eigenvalues[-1]
+    signals._features.mul_(5)
+    return float(value), "ok"
+
+
+@documented
 def writes_kernel(signals):
     value = float(np.trace(signals.kernel))
     signals.kernel[:] /= 2
@@ -413,6 +433,12 @@ BROKEN_PROXIES = {
     "scales_weights": (replace(GOOD, compute=scales_weights), "it changes weights or buffers; work on copies"),
     "leaves_gradients": (replace(GOOD, compute=leaves_gradients), "it changes mode, gradients, requires_grad or hooks"),
     "writes_batch": (replace(GOOD, compute=writes_batch), "it changes the batch"),
+    "writes_logits": (replace(GOOD, compute=writes_logits), "it changes the logits"),
+    "writes_labels": (replace(GOOD, compute=writes_labels, needs=frozenset({"labels"})), "it changes the labels"),
+    "writes_features": (
+        replace(GOOD, compute=writes_features, needs=frozenset({"features"})),
+        "it changes the features",
+    ),
     "writes_kernel": (replace(GOOD, compute=writes_kernel, needs=frozenset({"kernel"})), "it changes the kernel"),
     "best_of_all": (
         replace(GOOD, compute=best_of_all),

@@ -60,10 +60,13 @@ def epe_nas(signals: Signals) -> Value:
 
     Expressivity; maximize; unit: nats. Larger where input gradients of one class are less correlated. For more than 100
     logits each class is divided by its number of samples, e_c, and the value is Σ_cd |e_c − e_d| / number of classes
-    seen. A class of one sample adds log(1 + k). Edge values: failed without labels; undefined for integer inputs, or
-    a gradient that is constant over the input; one class is a value. Source: Lopes, Alirezazadeh & Alexandre 2021.
+    seen. A class of one sample adds log(1 + k). Edge values: failed without labels; undefined where no class has two
+    samples, for integer inputs, or a gradient that is constant over the input; one class is a value. Source: Lopes,
+    Alirezazadeh & Alexandre 2021.
     """
     assert signals.y is not None
+    if np.unique(signals.y, return_counts=True)[1].max() < 2:
+        raise Undefined("no class has two samples to correlate; give a larger batch")
     correlation = _correlation(signals)
     if correlation is None:
         return NAN, "non_finite"
@@ -99,6 +102,15 @@ def zen(signals: Signals, samples: int = 16) -> Value:
 
 PROXIES = [
     Proxy("jacov", "expressivity", "maximize", "1", jacov, frozenset({"input_gradients"}), core=False),
-    Proxy("epe_nas", "expressivity", "maximize", "nats", epe_nas, frozenset({"input_gradients", "labels"}), core=False),
+    Proxy(
+        "epe_nas",
+        "expressivity",
+        "maximize",
+        "nats",
+        epe_nas,
+        frozenset({"input_gradients", "labels"}),
+        core=False,
+        revision=2,
+    ),
     Proxy("zen", "expressivity", "maximize", "nats", zen, core=False),
 ]

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from automl_theory.errors import STATUSES, VALUED, AutoMLTheoryError, one_line
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.networks.initialise import initialise
-from automl_theory.probing.signals import Signals
+from automl_theory.probing.signals import Array, Signals
 from automl_theory.proxies import REGISTRY, get_proxy
 from automl_theory.proxies.base import Direction, Family, Proxy, Undefined, Value, parameterised
 from automl_theory.spaces import space
@@ -161,7 +162,10 @@ def _check_untouched(proxy: Proxy, seed: int) -> None:
     who = _who(proxy)
     case = _ordinary(seed)
     signals = case.signals(proxy.needs)
-    kernel = signals.kernel.copy() if "kernel" in proxy.needs else None
+    if "kernel" in proxy.needs:
+        _ = signals.kernel  # a kernel of its own pass is kept too
+    arrays = _arrays(signals)
+    known = {name: array.copy() for name, array in arrays.items()}
     state, x = state_of(case.net), signals.x.clone()
     flags = _flags(case.net)
     torch.rand(3)  # a proxy that reseeds must not find the state that it leaves
@@ -172,9 +176,21 @@ def _check_untouched(proxy: Proxy, seed: int) -> None:
         (flags == _flags(case.net), "mode, gradients, requires_grad or hooks", "use probing.untouched.untouched"),
         (torch.equal(x, signals.x) and torch.equal(x, case.x), "the batch", "do not write into signals.x"),
         (random_states() == before, "the random state", "draw from numpy.random.default_rng(signals.seed)"),
-        (kernel is None or bool((kernel == signals.kernel).all()), "the kernel", "copy before writing in place"),
+        *(
+            (np.array_equal(known[name], array), f"the {name}", "copy before writing in place")
+            for name, array in arrays.items()
+        ),
     ):
         require(kept, who, f"it changes {what}", remedy)
+
+
+def _arrays(signals: Signals) -> dict[str, Array]:
+    """What one pass put into the signals for every proxy (logits, labels, kernel, features), on the same memory."""
+    return {
+        {"y": "labels"}.get(name, name.lstrip("_")): np.asarray(value)
+        for name, value in vars(signals).items()
+        if isinstance(value, Tensor | np.ndarray) and name != "x"
+    }
 
 
 def _check_degenerate(proxy: Proxy, seed: int) -> None:

@@ -278,8 +278,13 @@ def test_one_class_and_one_sample():
     assert not reasons
     assert {status for _, status in values.values()} == {"ok"}
     values, reasons = measured(net, x[:1], torch.zeros(1, dtype=torch.int64))
-    assert reasons == {"jacov": "at least two samples are needed"}
-    assert values["epe_nas"] == (pytest.approx(math.log(1 + 1e-5)), "ok")
+    alone = "no class has two samples to correlate; give a larger batch"
+    assert reasons == {"jacov": "at least two samples are needed", "epe_nas": alone}
+    _, reasons = measured(net, x[:3], torch.arange(3))
+    assert reasons == {"epe_nas": alone}
+    values, reasons = measured(net, x[:3], torch.tensor([0, 1, 1]))
+    assert not reasons
+    assert values["epe_nas"] == (pytest.approx(zero_cost.epe_nas(net, x[:3], torch.tensor([0, 1, 1])), rel=1e-8), "ok")
 
 
 def test_more_classes_than_logits():

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 import automl_theory as at
-from automl_theory.cli import PRESETS
+from automl_theory.spaces.nas_bench_201 import NasBench201
 
 FOLDER = Path(os.environ.get("AUTOML_THEORY_SHARED", "../shared")) / "data"
 IMAGES, ACCURACIES = FOLDER / "images_cifar10_train4000.npz", FOLDER / "nb201_accuracy.parquet"
@@ -40,7 +40,7 @@ def scores(preset: str, n: int, workers: int) -> pd.DataFrame:
         architectures=list(space),
         store=Path("runs") / f"whole_space_{preset}_{IMAGES.stem}.db",
         n=n,
-        network=PRESETS[preset],
+        network=NasBench201.presets[preset],
         workers=workers,
     )
     return at.join(everyone, at.graph_metrics(space, everyone.index))
@@ -61,7 +61,7 @@ def ranked(table: pd.DataFrame, target: str, column: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="canonical")
+    parser.add_argument("--preset", choices=list(NasBench201.presets), default="canonical")
     parser.add_argument("--n", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "real_scores.json")
@@ -70,7 +70,7 @@ def main() -> None:
     report = {
         "images": IMAGES.name,
         "accuracies": "NATS-Bench v1.0 topology space, 200 epochs, test, mean of three seeds",
-        "network": PRESETS[options.preset],
+        "network": NasBench201.presets[options.preset],
         "n": options.n,
         "seeds": 1,
         "strings": len(table),

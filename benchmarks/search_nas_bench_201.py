@@ -30,7 +30,7 @@ from scipy import stats
 from automl_theory.scoring.plan import processor
 from automl_theory.search.place import places, summary
 from automl_theory.search.repeat import repeat
-from automl_theory.search.run import Search, prepare
+from automl_theory.search.request import Search, prepare
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("AUTOML_THEORY_SHARED") or HERE.parents[1] / "shared") / "data"

@@ -23,10 +23,10 @@ from pathlib import Path
 import torch
 
 import automl_theory as at
-from automl_theory.cli import PRESETS
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.progress import ProgressLine
 from automl_theory.scoring.plan import processor
+from automl_theory.spaces.nas_bench_201 import NasBench201
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -50,14 +50,14 @@ def main() -> None:
     from rich.console import Console
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="canonical")
+    parser.add_argument("--preset", choices=list(NasBench201.presets), default="canonical")
     parser.add_argument("--n", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--data", default="digits", help="as of `automl-theory score`")
     parser.add_argument("--estimate-only", action="store_true")
     options = parser.parse_args()
-    space, network = at.space("nas_bench_201"), PRESETS[options.preset]
+    space, network = at.space("nas_bench_201"), NasBench201.presets[options.preset]
     classes = space.representatives()
     console = Console(stderr=True)
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
+import automl_theory as at
 from automl_theory.cli import main
 from automl_theory.scoring.files import write_table
 from automl_theory.scoring.sqlite_file import SCHEMA
@@ -456,12 +457,24 @@ def test_a_run_in_which_everything_fails_says_so_and_ends_with_2(
     assert table.exists()
 
 
-def test_accuracies_that_do_not_fit_come_after_the_table_is_safe(
+def test_accuracies_of_another_space_are_refused_before_anything_is_scored(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store, table = tmp_path / "s.db", tmp_path / "t.csv"
     arguments = ["--store", str(store), "--export", str(table), "--accuracy", str(world / "others.csv")]
     assert run([*SCORE, *arguments]) == 2
+    assert "no architecture of nas_bench_201 is among the 1 with" in capsys.readouterr().err.splitlines()[-1]
+    assert not store.exists()
+    assert not table.exists()
+
+
+def test_accuracies_of_none_that_was_drawn_come_after_the_table_is_safe(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, table, other = tmp_path / "s.db", tmp_path / "t.csv", tmp_path / "other.csv"
+    arch = at.space("nas_bench_201").sample(3, 0)[2]
+    other.write_text(f"arch,test_accuracy\n{arch},90\n")
+    assert run([*SCORE, "--store", str(store), "--export", str(table), "--accuracy", str(other)]) == 2
     assert "index it by architecture" in capsys.readouterr().err.splitlines()[-1]
     assert table.exists()
     with ScoreStore.existing(store) as kept:

@@ -15,12 +15,13 @@ from automl_theory.errors import InputError, suggest
 DIRECTIONS = ("maximize", "minimize")
 GRAPH = "graph"
 """The family of the measures of an architecture's graph (`graphs.table`)."""
-MORE, LESS = ("accuracy",), ("loss", "error", "epochs")
+MORE = re.compile(r"accuracy|(?<![a-z])acc(?![a-z0-9])")
+LESS = re.compile(r"loss|error|epochs|(?<![a-z])err(?![a-z0-9])")
 """In a target's name: what is good when high, and when low."""
-TRAINED = re.compile(r"(?<![a-z])(acc|err|top[-_ ]?[15])(?![a-z0-9])")
-"""Words by which other tables name what training gave."""
-UNTRAINED = {"ntk_regression_error"}
-"""Proxies whose names sound like it."""
+TRAINED = re.compile(r"(?<![a-z])top[-_ ]?[15](?![a-z0-9])")
+"""What training gave, be it accuracy or error."""
+UNTRAINED = ("ntk_regression_error",)
+"""Beginnings of names of proxies that sound like it."""
 
 
 def values(df: pd.DataFrame, name: str, what: str = "column") -> NDArray[np.float64]:
@@ -65,13 +66,13 @@ def direction_of(df: pd.DataFrame, proxy: str) -> str:
 def told_direction(target: str, given: str | None = None) -> str:
     """Return which way `target` is good: `given`, else what its name tells.
 
-    "accuracy" is maximised; "loss", "error" and "epochs" are minimised.
+    "accuracy", or "acc" as a word of its own, is maximised; "loss", "error", "epochs", or "err" likewise, minimised.
     A name that says both (accuracy_after_12_epochs) or neither raises `InputError`.
     """
     if given is not None:
         return checked_direction(given, target)
     name = target.lower()
-    more, less = (any(word in name for word in words) for words in (MORE, LESS))
+    more, less = MORE.search(name) is not None, LESS.search(name) is not None
     if more == less:
         raise InputError(
             f"cannot tell from its name whether {target!r} is good when high or low; "
@@ -83,13 +84,13 @@ def told_direction(target: str, given: str | None = None) -> str:
 def tells_training(name: str) -> bool:
     """Return whether a column's name says that it was measured by training, such as top1, val_acc or epochs_to_50.
 
-    That is one that `told_direction` has a word for, or with top1, top5, acc or err as a word of its own. What this
-    package measures without training under such a name (ntk_regression_error) is not one.
+    That is one that `told_direction` has a word for, or with top1 or top5 as a word of its own. What this package
+    measures without training under such a name (ntk_regression_error) is not one.
     """
     plain = str(name).lower()
-    if plain.partition(":")[0] in UNTRAINED:
+    if plain.startswith(UNTRAINED):
         return False
-    return any(word in plain for word in (*MORE, *LESS)) or TRAINED.search(plain) is not None
+    return any(words.search(plain) for words in (MORE, LESS, TRAINED))
 
 
 def checked_direction(direction: str, name: str) -> str:

@@ -18,12 +18,12 @@ from automl_theory.cli.listing import list_
 from automl_theory.cli.options import PROGRAM
 from automl_theory.cli.pruning import prune
 from automl_theory.cli.ranking import rank, report
-from automl_theory.cli.scoring import PRESETS, score
+from automl_theory.cli.scoring import score
 from automl_theory.cli.searching import search
 from automl_theory.cli.stores import export, merge
 from automl_theory.errors import AutoMLTheoryError, Interrupted
 
-__all__ = ["PRESETS", "app", "main", "score"]
+__all__ = ["app", "main", "score"]
 
 INTERRUPTED = 130
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}

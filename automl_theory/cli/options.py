@@ -72,6 +72,14 @@ Interval = Annotated[
         rich_help_panel=OUT,
     ),
 ]
+Network = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Another setting of the space's networks, as in layers=8; may be repeated.",
+        rich_help_panel=HOW,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.", rich_help_panel=OUT)]
 Given = Annotated[
     list[str] | None,

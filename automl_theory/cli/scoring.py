@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from automl_theory.cli.options import HOW, OUT, RUN, WHAT, Accuracy, Dataset, Epochs, Split, Target, TrustPickle
-from automl_theory.cli.tables import join_trained, load_trained, show_ranking, with_graph
-from automl_theory.errors import InputError, suggest
+from automl_theory.cli.networks import network as network_of
+from automl_theory.cli.options import (
+    HOW,
+    OUT,
+    RUN,
+    WHAT,
+    Accuracy,
+    Dataset,
+    Direction,
+    Epochs,
+    Network,
+    Split,
+    Target,
+    TrustPickle,
+)
+from automl_theory.cli.tables import check_trained, direction_of, join_trained, load_trained, show_ranking, with_graph
+from automl_theory.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-PRESETS: dict[str, dict[str, int]] = {
-    "canonical": {"channels": 16, "cells_per_stage": 5},
-    "reduced": {"channels": 16, "cells_per_stage": 1},
-}
+    from automl_theory.spaces import Space
+
 # Options of `score` that say something about one network (--module) too; the others are about a run over a space.
 OF_A_MODULE = {
     "space", "module", "proxies", "seeds", "data", "n", "data_seed", "resolution", "in_channels", "bn", "output",
@@ -69,7 +80,7 @@ def score(
         str | None,
         typer.Option(
             help="canonical (the benchmark's network; in nas_bench_201 16 channels, 5 cells a stage) or reduced (a "
-            "smaller one: 1 cell a stage). Default: canonical, in spaces with stages.",
+            "smaller one: 1 cell a stage). Default: canonical, in spaces that have presets.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -85,6 +96,7 @@ def score(
     width: Annotated[
         int | None, typer.Option(help="Neurons a layer (mlp_dag). Default: 256.", rich_help_panel=HOW)
     ] = None,
+    network: Network = None,
     bn: Annotated[
         str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)
     ] = "frozen",
@@ -153,6 +165,7 @@ def score(
     split: Split = None,
     trust_pickle: TrustPickle = False,
     target: Target = None,
+    target_direction: Direction = None,
 ) -> None:
     """Score a search space, or one network (--module), without training anything."""
     if (space is None) == (module is None):
@@ -172,39 +185,24 @@ def score(
         return
     assert space is not None
     chosen = {"channels": channels, "cells_per_stage": cells_per_stage, "width": width}
-    start, own = _start(space, preset)
-    network = start | {name: value for name, value in chosen.items() if value is not None}
-    init = init or own
+    from automl_theory.scoring.plan import own_init
+    from automl_theory.spaces import space as make_space
+
+    where = make_space(space)
+    selection = {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}
     measurement = {
-        "n": n, "data_seed": data_seed, "resolution": resolution, "in_channels": in_channels, "network": network,
-        "bn": bn, "output": output, "biases": biases, "init": init, "dtype": dtype, "device": device,
+        "n": n, "data_seed": data_seed, "resolution": resolution, "in_channels": in_channels,
+        "network": network_of(where, preset, chosen, network), "bn": bn, "output": output,
+        "biases": biases, "init": init or own_init(where), "dtype": dtype, "device": device,
     }  # fmt: skip
     _score_space(
-        space, proxies, data, measurement, store, export,
-        (accuracy, target, {"dataset": dataset, "epochs": epochs, "split": split, "trust_pickle": trust_pickle}),
+        where, proxies, data, measurement, store, export,
+        (accuracy, target, target_direction, selection),
         architectures=arch or None, sample=sample, strings=strings, sample_seed=sample_seed,
         seeds=1 if seeds is None else seeds, workers=workers, threads=threads, together=together, executor=executor,
         address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch,
         retry_failed=retry_failed,
     )  # fmt: skip
-
-
-def _start(space: str, preset: str | None) -> tuple[dict[str, int], str]:
-    """The settings of a space's networks to start from, and the initialisation that is its own.
-
-    A space's own `presets` hold before those of the spaces with stages; one without either starts from nothing.
-    """
-    from automl_theory.scoring.plan import own_init
-    from automl_theory.spaces import space as make_space
-
-    where = make_space(space)
-    staged = "cells_per_stage" in inspect.signature(where.build).parameters
-    presets: dict[str, dict[str, int]] = getattr(where, "presets", PRESETS if staged else {})
-    if preset is not None and not presets:
-        raise InputError(f"space {space} has no presets; leave out --preset")
-    if preset is not None and preset not in presets:
-        raise InputError(f"unknown preset {preset!r}; use {' or '.join(presets)}.{suggest(preset, presets)}")
-    return dict(presets.get(preset or "canonical", {})), own_init(where)
 
 
 def _score_module(module: str, export: Path | None, **settings: Any) -> None:
@@ -235,13 +233,13 @@ def _refuse_others(context: typer.Context) -> None:
 
 
 def _score_space(
-    space: str,
+    where: Space,
     proxies: str,
     data: str,
     measurement: dict[str, Any],
     store: Path | None,
     export: Path | None,
-    compared: tuple[str | None, str | None, dict[str, Any]],
+    compared: tuple[str | None, str | None, str | None, dict[str, Any]],
     *,
     together: int | None,
     **options: Any,
@@ -251,15 +249,17 @@ def _score_space(
     from automl_theory.progress import ProgressLine
 
     console = Console(stderr=True, highlight=False)
-    with ProgressLine(console, f"scoring {space}") as progress:
+    with ProgressLine(console, f"scoring {where.name}") as progress:
         from automl_theory.scoring.engine import score_space
         from automl_theory.scoring.plan import Measurement, default_store
         from automl_theory.scoring.together import choose_together
-        from automl_theory.spaces import space as make_space
 
-        where, measured = make_space(space), Measurement(**measurement)
-        accuracy, target, selection = compared
+        measured = Measurement(**measurement)
+        accuracy, target, direction, selection = compared
         trained, target = load_trained(accuracy, target, **selection)
+        if trained is not None and target is not None:
+            check_trained(where, trained, target)
+            direction = direction_of(target, direction)
         together = choose_together(together, where, measured)
         path = store if store is not None else default_store(where, measured, data, together)
         table = score_space(
@@ -277,7 +277,7 @@ def _score_space(
         console.print(f"table: {export}", markup=False, soft_wrap=True)
     console.print(f"store: {path} ({len(table)} architectures)", markup=False, soft_wrap=True)
     if trained is not None and target is not None:
-        show_ranking(join_trained(table, trained), target)
+        show_ranking(join_trained(table, trained), target, target_direction=direction)
     else:
         print_best(table)
     if _all_failed(table):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automl_theory.cli.networks import network as network_of
 from automl_theory.cli.options import (
     HOW,
     OUT,
@@ -15,13 +16,15 @@ from automl_theory.cli.options import (
     WHAT,
     Accuracy,
     Dataset,
+    Direction,
     Epochs,
     Force,
+    Network,
     Split,
     Target,
     TrustPickle,
 )
-from automl_theory.cli.tables import load_trained
+from automl_theory.cli.tables import check_trained, direction_of, load_trained
 from automl_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,12 +77,24 @@ def search(
     n: Annotated[
         int | None, typer.Option("--n", help="Images. Default: 64; 72 for tenas and tegnas.", rich_help_panel=HOW)
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="canonical or reduced. Default: reduced, in spaces that have presets.", rich_help_panel=HOW),
+    ] = None,
     channels: Annotated[
-        int | None, typer.Option(help="Channels of the networks. Default: 16; 3 for tenas.", rich_help_panel=HOW)
+        int | None,
+        typer.Option(help="Channels of the networks, instead of the preset's. tenas: 3.", rich_help_panel=HOW),
     ] = None,
     cells_per_stage: Annotated[
-        int | None, typer.Option("--cells-per-stage", "--cells", help="Default: 1.", rich_help_panel=HOW)
+        int | None,
+        typer.Option(
+            "--cells-per-stage",
+            "--cells",
+            help="Cells a stage, instead of the preset's. tenas: 1.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
+    network: Network = None,
     bn: Annotated[
         str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)
     ] = "frozen",
@@ -102,6 +117,7 @@ def search(
     epochs: Epochs = None,
     split: Split = None,
     target: Target = None,
+    target_direction: Direction = None,
     trust_pickle: TrustPickle = False,
 ) -> None:
     """Search a space for a good architecture without training any.
@@ -124,18 +140,20 @@ def search(
     with ProgressLine(console, f"searching {space}") as progress:
         from automl_theory.search.place import places
         from automl_theory.search.repeat import repeat
-        from automl_theory.search.run import ASPECTS, PRUNING, default_folder, prepare
+        from automl_theory.search.request import ASPECTS, PRUNING, default_folder, prepare
+        from automl_theory.spaces import space as make_space
 
         trained, target = load_trained(accuracy, target, **selection)
         settings: dict[str, Any] = {"bn": bn} | ({} if n is None else {"n": n})
-        network = {"channels": channels, "cells_per_stage": cells_per_stage}
-        chosen = {name: value for name, value in network.items() if value is not None}
+        chosen = {"channels": channels, "cells_per_stage": cells_per_stage}
         if algorithm in PRUNING:
             if proxies is not None:
                 raise InputError(f"{algorithm} has measures of its own; leave --proxies out")
-            settings |= chosen
+            if network or preset is not None:
+                raise InputError(f"{algorithm} measures supernets; of their size give --channels and --cells-per-stage")
+            settings |= {name: value for name, value in chosen.items() if value is not None}
         else:
-            settings["network"] = _network(space, chosen)
+            settings["network"] = network_of(make_space(space), preset, chosen, network, "reduced")
         asked = prepare(
             space,
             algorithm,
@@ -148,25 +166,18 @@ def search(
             options={} if population is None else {"population": population, **_warm_up(algorithm, population)},
             **settings,
         )
+        if trained is not None and target is not None:
+            check_trained(asked.space, trained, target)
+            target_direction = direction_of(target, target_direction)
         run = default_folder(asked) if run is None else run
         found = repeat(asked, range(seed, seed + runs), run, workers=workers, progress=progress)
-    table = places(found, asked.space, trained, target)
+    table = places(found, asked.space, trained, target, target_direction=target_direction)
     _print(table, target if trained is not None else None)
     console.print(f"steps: {run}", markup=False, soft_wrap=True)
     if export is not None:
         from automl_theory.scoring.files import write_table
 
         console.print(f"table: {write_table(table.set_index('seed'), export)}", soft_wrap=True)
-
-
-def _network(space: str, chosen: dict[str, int]) -> dict[str, int]:
-    """One cell a stage, in spaces with stages, unless something else was chosen."""
-    import inspect
-
-    from automl_theory.spaces import space as make_space
-
-    takes = inspect.signature(make_space(space).build).parameters
-    return ({"cells_per_stage": 1} if "cells_per_stage" in takes else {}) | chosen
 
 
 def _warm_up(algorithm: str, population: int) -> dict[str, int]:
@@ -184,13 +195,15 @@ def _print(table: pd.DataFrame, target: str | None) -> None:
     for row in table.to_dict("records"):
         told = f"seed {row['seed']}: {row['found']}"
         if target is not None:
-            told += f"  {target} {row[target]:.2f}"
-            if not math.isnan(row["rank"]):
-                told += f", rank {row['rank']:.0f} of {table.attrs['trained']} (percentile {row['percentile']:.2f})"
+            place = f"rank {row['rank']:.0f} of {table.attrs['trained']} (percentile {row['percentile']:.2f})"
+            trained = not math.isnan(row[target])
+            told += f"  {target} {row[target]:.2f}, {place}" if trained else "  not among the trained results"
         console.print(f"{told}, {row['evaluations']} evaluations, {duration(row['seconds'])}", soft_wrap=True)
     if target is not None and len(table) > 1:
         values = [value for value in table[target] if not math.isnan(value)]
-        if values:
+        if len(values) < len(table):
+            console.print(f"{len(values)} of {len(table)} searches found an architecture that was trained")
+        if len(values) > 1:
             s = summary(values)
             console.print(
                 f"{target} over {s.n} searches: mean {s.mean:.2f}, standard deviation {s.deviation:.2f}, 95 % interval "

@@ -63,7 +63,9 @@ def load_trained(accuracy: str | None, target: str | None, **selection: Any) -> 
             f"{error.why}, and convert the table once: {PROGRAM} accuracy convert {quote(accuracy)} accuracies.csv "
             f"{how}"
         ) from None
-    target = target or default_target(table)
+    if target is None:
+        told = _told(table)
+        target = told[0] if len(told) == 1 else default_target(table)
     if target not in table.columns:
         raise InputError(
             f"{accuracy} has no column {target!r}; --target can be {_targets(table)}."
@@ -76,21 +78,59 @@ SHOWN_TARGETS = 6
 EVALUATED = re.compile(r"(?<![a-z])(test|valid|val|eval)(?![a-z])", re.IGNORECASE)
 
 
-def _targets(table: pd.DataFrame) -> str:
-    """Columns that may be compared with, those first whose names say that they are accuracies or losses."""
+def _told(table: pd.DataFrame) -> list[str]:
+    """Columns of numbers whose names say that they are accuracies or losses, those of `TARGETS` first."""
     from automl_theory.analysis.columns import tells_training
 
-    names = [str(name) for name in table.select_dtypes("number").columns if not re.search(r"_seed\d+$", str(name))]
-    names.sort(key=lambda name: (name not in TARGETS, not tells_training(name) and not EVALUATED.search(name)))
+    names = [name for name in _numbers(table) if tells_training(name) or EVALUATED.search(name)]
+    return sorted(names, key=lambda name: name not in TARGETS)
+
+
+def _numbers(table: pd.DataFrame) -> list[str]:
+    names = map(str, table.select_dtypes("number").columns)
+    return [name for name in names if not re.search(r"_seed\d+$", name)]
+
+
+def _targets(table: pd.DataFrame) -> str:
+    """Columns that may be compared with: those that say so, or all numbers where none does."""
+    names = _told(table) or _numbers(table)
     more = len(names) - SHOWN_TARGETS
     return ", ".join(names[:SHOWN_TARGETS]) + (f" and {more} more" if more > 0 else "")
 
 
 def default_target(table: pd.DataFrame) -> str:
-    """The column to compare with when none is named: test_loss of the bundled digits, else test_accuracy if there."""
+    """The column to compare with when none is named: test_loss of the bundled digits, else the first of `TARGETS`."""
     if table.attrs.get("accuracy", {}).get("name") == "digits" and "test_loss" in table.columns:
         return "test_loss"
     return next((name for name in TARGETS if name in table.columns), "test_accuracy")
+
+
+def check_trained(where: Space, trained: pd.DataFrame, target: str) -> None:
+    """InputError unless some architecture of the space has a number in column `target` of the trained results."""
+    if target not in trained.select_dtypes("number"):
+        raise InputError(f"column {target!r} of the trained results holds no numbers; name another with --target")
+    known = trained.index[trained[target].notna()]
+    if not any(arch in where for arch in known):
+        like = f", which are like {known[0]!r}" if len(known) else ""
+        raise InputError(
+            f"no architecture of {where.name} is among the {len(known):,} with a trained result{like}; take a table of "
+            f"that space or, if it writes them in another way, convert it: accuracy convert --space {where.name}"
+        )
+
+
+def direction_of(target: str, given: str | None) -> str:
+    """Which way the target is good: as --target-direction says, else by its name."""
+    from automl_theory.analysis.columns import told_direction
+
+    try:
+        return told_direction(target, given)
+    except InputError:
+        if given is not None:
+            raise
+        raise InputError(
+            f"cannot tell from its name whether {target!r} is good when high or low; say --target-direction "
+            "maximize or minimize"
+        ) from None
 
 
 def join_trained(scores: pd.DataFrame, trained: pd.DataFrame) -> pd.DataFrame:
@@ -131,19 +171,11 @@ def show_ranking(
 ) -> pd.DataFrame:
     """Rank, print the ranking and what the trained results are, and return it."""
     from automl_theory.accuracy.recipe import line
-    from automl_theory.analysis.columns import told_direction
     from automl_theory.analysis.ranking import rank
     from automl_theory.report.console import print_ranking
     from automl_theory.terminal import print_recipe
 
-    if target_direction is None:
-        try:
-            told_direction(target)
-        except InputError:
-            raise InputError(
-                f"cannot tell from its name whether {target!r} is good when high or low; say --target-direction "
-                "maximize or minimize"
-            ) from None
+    target_direction = direction_of(target, target_direction)
     policy = cast(Literal["drop", "worst"], undefined)
     ranking = rank(
         table,

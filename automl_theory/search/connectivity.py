@@ -39,7 +39,8 @@ class Moderate:
 def moderate(space: Space, radius: float = 0.5) -> Moderate:
     """The filter of a space; ranges are over its classes, or over 10,000 sampled ones of a space above a million.
 
-    Errors: InputError for a radius that is not above 0 and at most 1, or a space without graphs.
+    Errors: InputError for a radius that is not above 0 and at most 1, a space without graphs, or one where all
+    architectures have the same depth and width.
     """
     if isinstance(radius, bool) or not 0 < radius <= 1:
         raise InputError(f"radius must be above 0 and at most 1, got {radius!r}; the paper's is 0.5")
@@ -48,6 +49,11 @@ def moderate(space: Space, radius: float = 0.5) -> Moderate:
         raise InputError(f"space {space.name!r} has no graphs, which the filter by depth and width needs; leave it out")
     found = [pair for name in names if (pair := _measured(space, name)) is not None]
     limits = []
+    if len(set(found)) < 2:
+        raise InputError(
+            f"all architectures of space {space.name!r} have one effective depth and width: the filter would leave "
+            "none out; drop it"
+        )
     for values in zip(*found, strict=True):
         middle, reach = (max(values) + min(values)) / 2, radius * (max(values) - min(values)) / 2
         limits.append((middle - reach - 1e-9, middle + reach + 1e-9))

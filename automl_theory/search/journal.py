@@ -36,7 +36,7 @@ class Journal:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._held = file.open("a+b")
         except OSError as error:
-            raise InputError(f"{file} is no journal of a search ({reason(error)}); name another folder") from None
+            raise InputError(f"cannot keep the steps in {file} ({error.strerror}); name another folder") from None
         try:
             self._lock(file)
             self._read(file, head)

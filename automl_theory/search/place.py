@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
+from automl_theory.analysis.columns import told_direction
 from automl_theory.search.run import Found
 from automl_theory.spaces import Space
 
@@ -38,11 +39,18 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(n, mean, deviation, mean - reach, mean + reach)
 
 
-def places(runs: Sequence[Found], space: Space, trained: pd.DataFrame | None, target: str | None) -> pd.DataFrame:
+def places(
+    runs: Sequence[Found],
+    space: Space,
+    trained: pd.DataFrame | None,
+    target: str | None,
+    *,
+    target_direction: str | None = None,
+) -> pd.DataFrame:
     """One row a search: seed, found, evaluations, seconds and, with trained results, its target, rank and percentile.
 
-    rank         1 + the number of architectures (strings) of the space that are trained and better; losses are better
-                 small
+    rank         1 + the number of architectures (strings) of the space that are trained and better, which way
+                 `target_direction` says, or else the target's name
     percentile   the share of those trained that are not better, in per cent
     top10_mean   mean target of the ten best by the search's own measures; NaN for fewer
 
@@ -56,7 +64,7 @@ def places(runs: Sequence[Found], space: Space, trained: pd.DataFrame | None, ta
         return table
     by_class = trained.index.name == "canonical"
     values = trained[target].dropna()
-    sign = -1.0 if "loss" in target else 1.0
+    sign = 1.0 if told_direction(target, target_direction) == "maximize" else -1.0
 
     def reached(arch: str) -> float:
         key = space.canonical(arch) if by_class else arch

@@ -10,7 +10,8 @@ from pathlib import Path
 from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.progress import Report
 from automl_theory.scoring.executors import run_tasks
-from automl_theory.search.run import Found, Search, run
+from automl_theory.search.request import Search
+from automl_theory.search.run import Found, run
 
 
 def repeat(

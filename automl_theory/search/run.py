@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
@@ -13,29 +11,23 @@ from typing import Any
 
 import torch
 
-from automl_theory.data import load_batch
-from automl_theory.errors import InputError, Interrupted, suggest
+from automl_theory.errors import InputError, Interrupted
 from automl_theory.search import tenas
-from automl_theory.search.composite import GRAPH, graph_numbers, graph_values
-from automl_theory.search.connectivity import moderate
+from automl_theory.search.composite import graph_numbers, graph_values
 from automl_theory.search.evolution import evolution
 from automl_theory.search.journal import Journal
 from automl_theory.search.merit import Numbers, best
 from automl_theory.search.nsga2 import nsga2
 from automl_theory.search.objective import Objective
 from automl_theory.search.random_search import random_search
+from automl_theory.search.request import ASPECTS, PRUNING, Search, prepare
 from automl_theory.search.variation import Variables
 from automl_theory.sources import Spec
-from automl_theory.spaces import Space, space
+from automl_theory.spaces import Space
 
 Loop = Generator[str, Numbers, None]
 Told = Callable[[int, int], None]
 
-PRUNING = ("tenas", "tegnas")
-ALGORITHMS = ("random", "evolution", "nsga2", *PRUNING)
-ASPECTS = ("naswot", "ntk_lambda_min_normalised", "ntk_regression_error")
-"""One proxy of each aspect: expressivity, convergence, generalization."""
-EVALUATIONS = 100
 IDLE = 1000
 """Proposals in a row without a new class after which a search that only time would end has nothing more to find."""
 
@@ -61,105 +53,6 @@ class Found:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Search:
-    """A search as it was asked for, the same for every seed; see `search`.
-
-    graph   measures of the graph that join the proxies; with any, ranks are summed as logarithms
-    """
-
-    space: Space
-    algorithm: str
-    proxies: tuple[str, ...]
-    graph: tuple[str, ...]
-    data: Spec
-    evaluations: int | None
-    budget_seconds: float | None
-    radius: float | None
-    settings: dict[str, Any]
-    options: dict[str, Any]
-    threads: int
-
-    @property
-    def steps(self) -> int:
-        """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it."""
-        return 3 if self.algorithm in PRUNING else self.evaluations or 0
-
-    def about(self, seed: int) -> dict[str, Any]:
-        """What decides the steps, ready for JSON."""
-        batch = load_batch(self.data, 16, 0)
-        return {
-            "space": self.space.name,
-            "algorithm": self.algorithm,
-            "proxies": [*self.proxies, *self.graph],
-            "data": f"{batch.name}: {batch.digest[:16]}",
-            "seed": seed,
-            "radius": self.radius,
-            "settings": {name: str(value) for name, value in sorted(self.settings.items()) if name != "store"},
-            "options": {name: str(value) for name, value in sorted(self.options.items())},
-        }
-
-
-def default_folder(asked: Search) -> Path:
-    """runs/search-<space>-<algorithm>-<digest of what decides the steps>: the same command finds the same folder."""
-    about = {name: value for name, value in asked.about(0).items() if name != "seed"}
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:10]
-    return Path("runs") / f"search-{asked.space.name}-{asked.algorithm}-{digest}"
-
-
-def prepare(
-    space_or_name: str | Space,
-    algorithm: str = "evolution",
-    proxies: str | Iterable[str] = ASPECTS,
-    data: Spec = "digits",
-    *,
-    evaluations: int | None = None,
-    budget_seconds: float | None = None,
-    radius: float | None = None,
-    threads: int = 1,
-    options: dict[str, Any] | None = None,
-    **settings: Any,
-) -> Search:
-    """Check what `search` is asked for, so far as that needs no network; its docstring tells arguments and errors."""
-    where = space(space_or_name)
-    if algorithm not in ALGORITHMS:
-        near = suggest(algorithm, ALGORITHMS)
-        raise InputError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}.{near}")
-    for name, value in (("evaluations", evaluations), ("seconds", budget_seconds)):
-        if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
-            raise InputError(f"the budget of {name} must be above 0, got {value!r}; give a positive number")
-    if evaluations is not None and not isinstance(evaluations, int):
-        raise InputError(f"the budget of evaluations must be a whole number, got {evaluations!r}; round it")
-    if algorithm in PRUNING:
-        if evaluations is not None or budget_seconds is not None:
-            raise InputError(f"{algorithm} ends by itself, after three rounds of pruning; leave the budget out")
-        if radius is not None:
-            raise InputError(f"{algorithm} prunes a supernet, whose architectures no filter can leave out; drop it")
-        tenas.start(where)
-        allowed = set(tenas.Supernets.__dataclass_fields__) - {"data", "generalization", "_batches"}
-        for name in settings:
-            if name not in allowed:
-                known = ", ".join(sorted(allowed))
-                raise InputError(f"{algorithm} has no setting {name!r}; it has {known}.{suggest(name, allowed)}")
-        names: tuple[str, ...] = tuple(tenas.BETTER)[: 3 if algorithm == "tegnas" else 2]
-    else:
-        objective = Objective(where, proxies, data, threads=threads, **settings)
-        names = objective.names
-        if algorithm != "random":
-            try:
-                _ = objective.choices
-            except InputError:
-                raise InputError(
-                    f"{algorithm} changes one variable of an architecture at a time, and space {where.name!r} has no "
-                    "variables; take the algorithm random"
-                ) from None
-        if evaluations is None and budget_seconds is None:
-            evaluations = EVALUATIONS
-    graph = GRAPH if proxies == "composite" and algorithm not in PRUNING else ()
-    rest = (evaluations, budget_seconds, radius, settings, dict(options or {}), threads)
-    return Search(where, algorithm, names, graph, data, *rest)
-
-
 def search(
     space_or_name: str | Space,
     algorithm: str = "evolution",
@@ -172,7 +65,7 @@ def search(
     radius: float | None = None,
     folder: str | PathLike[str] | None = None,
     threads: int = 1,
-    options: dict[str, Any] | None = None,
+    options: dict[str, int] | None = None,
     **settings: Any,
 ) -> Found:
     """Search a space without training, and return what was found and what it cost.
@@ -278,19 +171,13 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
 
 
 def _loop(asked: Search, objective: Objective, seed: int) -> Loop:
-    allowed: Callable[[str], bool] = (
-        (lambda arch: True) if asked.radius is None else moderate(asked.space, asked.radius)
-    )
     choices = {} if asked.algorithm == "random" else objective.choices
-    variables = Variables(choices, objective.architecture, allowed)
+    variables = Variables(choices, objective.architecture, asked.allowed or (lambda arch: True))
     if asked.algorithm == "random":
         return random_search(asked.space, variables, seed)
-    try:
-        if asked.algorithm == "nsga2":
-            return nsga2(variables, seed, **asked.options)
-        return evolution(variables, seed, log=bool(asked.graph), **asked.options)
-    except TypeError:
-        raise InputError(f"{asked.algorithm} does not take all of {', '.join(asked.options)}; leave some out") from None
+    if asked.algorithm == "nsga2":
+        return nsga2(variables, seed, **asked.options)
+    return evolution(variables, seed, log=bool(asked.graph), **asked.options)
 
 
 def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:

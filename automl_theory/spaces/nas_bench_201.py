@@ -36,6 +36,10 @@ class NasBench201:
 
     name = "nas_bench_201"
     size = 15_625
+    presets: ClassVar[dict[str, dict[str, int]]] = {
+        "canonical": {"channels": 16, "cells_per_stage": 5},
+        "reduced": {"channels": 16, "cells_per_stage": 1},
+    }
     choices: ClassVar[dict[str, tuple[str, ...]]] = {f"{s}>{t}": OPERATIONS for s, t in EDGES}
 
     def __len__(self) -> int:

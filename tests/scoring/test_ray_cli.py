@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 import automl_theory as at
-from automl_theory.cli.scoring import PRESETS, _start
-from automl_theory.errors import InputError, MissingExtra
+from automl_theory.errors import MissingExtra
 from automl_theory.scoring.ray_executor import run_tasks
 from automl_theory.scoring.store import ScoreStore
 
@@ -68,18 +67,6 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"ray is not installed; install it .* 'automl_theory\[ray\]'"):
         list(run_tasks(abs, [1], workers=1))
-
-
-def test_a_preset_is_the_spaces_own_where_it_has_presets() -> None:
-    assert _start("nas_bench_201", None) == (PRESETS["canonical"], "pytorch")
-    assert _start("nas_bench_201", "reduced")[0] == {"channels": 16, "cells_per_stage": 1}
-    assert _start("mlp_dag", None) == ({}, "he_fan_in")
-    for name in ("nas_bench_101", "darts", "nats_size"):
-        own = at.space(name).presets  # type: ignore[attr-defined]
-        assert _start(name, None)[0] == own["canonical"]
-        assert _start(name, "reduced")[0] == own["reduced"]
-        with pytest.raises(InputError, match=r"unknown preset 'reduce'; use canonical or reduced\. Did you"):
-            _start(name, "reduce")
 
 
 def test_sizes_that_a_space_does_not_know_in_closed_form_are_measured() -> None:

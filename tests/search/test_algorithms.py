@@ -16,6 +16,7 @@ from automl_theory.search.nsga2 import fronts, nsga2
 from automl_theory.search.random_search import random_search
 from automl_theory.search.variation import Variables
 from automl_theory.spaces import space
+from automl_theory.spaces.nas_bench_201 import NasBench201
 
 CHOICES = {f"v{k}": tuple("abcd") for k in range(4)}
 
@@ -179,8 +180,17 @@ def test_the_filter_of_the_connectivity_paper_keeps_its_cells() -> None:
     assert sum(map(moderate(where, 1.0), where)) == 13_642
 
 
+class OneCell(NasBench201):
+    """A space of one class."""
+
+    def representatives(self) -> list[str]:
+        return super().representatives()[-1:]
+
+
 def test_bad_filters() -> None:
     with pytest.raises(InputError, match="radius must be above 0 and at most 1"):
         moderate(space("nas_bench_201"), 0)
     with pytest.raises(InputError, match="has no graphs"):
         moderate(space({"a": dict, "b": dict}))
+    with pytest.raises(InputError, match="have one effective depth and width: the filter would leave none out"):
+        moderate(OneCell())

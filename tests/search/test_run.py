@@ -19,7 +19,8 @@ from automl_theory.errors import InputError
 from automl_theory.search.journal import Journal
 from automl_theory.search.place import places, summary
 from automl_theory.search.repeat import repeat
-from automl_theory.search.run import ALGORITHMS, IDLE, Found, prepare, run, search
+from automl_theory.search.request import ALGORITHMS, prepare
+from automl_theory.search.run import IDLE, Found, run, search
 from automl_theory.spaces import space
 
 SMALL: dict[str, Any] = {"n": 10, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
@@ -116,7 +117,8 @@ def test_a_search_killed_at_any_step_goes_on_to_the_same_end(tmp_path: Path) -> 
     asked = prepare("nas_bench_201", "evolution", "naswot", evaluations=8, options=OPTIONS["evolution"], **SMALL)
     whole = run(asked, 3)
     program = (
-        "from pathlib import Path; from automl_theory.search.run import prepare, run; import json, os, signal, sys\n"
+        "from pathlib import Path; import json, os, signal, sys\n"
+        "from automl_theory.search.request import prepare; from automl_theory.search.run import run\n"
         "asked = prepare('nas_bench_201', 'evolution', 'naswot', evaluations=8, **json.loads(sys.argv[2]))\n"
         "run(asked, 3, Path(sys.argv[1]), lambda done, steps: done == 5 and os.kill(os.getpid(), signal.SIGKILL))\n"
     )
@@ -167,7 +169,11 @@ def test_a_journal_of_other_steps_is_refused(tmp_path: Path) -> None:
         ("tenas", {"evaluations": 5}, "tenas ends by itself"),
         ("tenas", {"radius": 0.5}, "no filter can leave out"),
         ("tenas", {"channel": 4}, "has no setting 'channel'.*Did you mean 'channels'"),
-        ("nsga2", {"options": {"warm_up": 5}, "evaluations": 1}, "nsga2 does not take all of warm_up"),
+        ("nsga2", {"options": {"warm_up": 5}}, "nsga2 has no option 'warm_up'; it has population"),
+        ("evolution", {"options": {"warm": 5}}, "it has population, tournament, warm_up. Did you mean 'warm_up'"),
+        ("random", {"options": {"population": 5}}, "random has no option 'population'; it has none"),
+        ("tegnas", {"options": {"population": 5}}, "tegnas has no option 'population'; it has none"),
+        ("evolution", {"options": {"population": 5.0}}, "population must be a whole number, got 5.0"),
         ("random", {"seed": -1, "evaluations": 1}, "seed must be an integer of at least 0"),
     ],
 )

@@ -23,7 +23,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import automl_theory as at
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 from automl_theory.studies.no_free_lunch import measure
 
 SAMPLED = 20

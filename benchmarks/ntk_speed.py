@@ -32,7 +32,7 @@ from automl_theory.data import Batch
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.probing.signals import Signals
 from automl_theory.proxies import get_proxies
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 from automl_theory.scoring.single import evaluate, needs_of
 
 ROUNDS = 3

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import automl_theory as at
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 
 OUT = Path(__file__).parent / "results" / "ranking_speed.json"
 

@@ -34,7 +34,8 @@ import pandas as pd
 import automl_theory as at
 from automl_theory.proxies import get_proxies
 from automl_theory.scoring import executors, ray_executor, task
-from automl_theory.scoring.plan import Measurement, processor
+from automl_theory.scoring.machine import processor
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.worker import set_threads
 

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 from automl_theory.search.place import places, summary
 from automl_theory.search.repeat import repeat
 from automl_theory.search.request import Search, prepare

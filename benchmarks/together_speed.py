@@ -28,7 +28,8 @@ import torch
 import automl_theory as at
 from automl_theory.proxies import get_proxies
 from automl_theory.scoring import task
-from automl_theory.scoring.plan import Measurement, processor
+from automl_theory.scoring.machine import processor
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.together import StackTask, score_stack, stacks
 
 NETWORKS = {"reduced": 1, "canonical": 5}

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 from automl_theory.spaces.mlp_dag import MlpDag
 from automl_theory.spaces.mlp_dag_stacks import groups
 from automl_theory.studies.no_free_lunch.setup import FULL

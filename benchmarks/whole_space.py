@@ -25,7 +25,7 @@ import torch
 import automl_theory as at
 from automl_theory.probing.allocator import keep_freed_memory
 from automl_theory.progress import ProgressLine
-from automl_theory.scoring.plan import processor
+from automl_theory.scoring.machine import processor
 from automl_theory.spaces.nas_bench_201 import NasBench201
 
 RESULTS = Path(__file__).parent / "results"

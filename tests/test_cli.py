@@ -490,7 +490,7 @@ def test_options_are_named_as_in_python() -> None:
     import inspect
 
     from automl_theory.cli import score
-    from automl_theory.scoring.plan import Measurement
+    from automl_theory.scoring.measurement import Measurement
 
     options = set(inspect.signature(score).parameters)
     python = set(inspect.signature(at.score_space).parameters) | set(inspect.signature(Measurement).parameters)

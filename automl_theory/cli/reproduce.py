@@ -78,7 +78,7 @@ def no_free_lunch(
     if seeds is not None and seeds < 1:
         raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
     check_free(check_writable(output, (".html", ".htm")), force)
-    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies.no_free_lunch.setup import FULL, QUICK
 
     given: dict[str, Any] = {
@@ -131,7 +131,7 @@ def pruned_ntk(
 
     require("jinja2", "report")
     check_free(check_writable(output, (".html", ".htm")), force)
-    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies.console import print_claims
     from automl_theory.studies.pruned_ntk import contents, page, reproduce
     from automl_theory.studies.pruned_ntk.setup import FULL, QUICK
@@ -193,7 +193,7 @@ def sparse_masks(
     if seeds is not None and seeds < 1:
         raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
     check_free(check_writable(output, (".html", ".htm")), force)
-    from automl_theory.scoring.plan import usable_cores
+    from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies import sparse_masks as study_of
     from automl_theory.studies.console import print_claims
     from automl_theory.studies.sparse_masks import answers, contents, page

@@ -185,7 +185,7 @@ def score(
         return
     assert space is not None
     chosen = {"channels": channels, "cells_per_stage": cells_per_stage, "width": width}
-    from automl_theory.scoring.plan import own_init
+    from automl_theory.scoring.measurement import own_init
     from automl_theory.spaces import space as make_space
 
     where = make_space(space)
@@ -251,7 +251,7 @@ def _score_space(
     console = Console(stderr=True, highlight=False)
     with ProgressLine(console, f"scoring {where.name}") as progress:
         from automl_theory.scoring.engine import score_space
-        from automl_theory.scoring.plan import Measurement, default_store
+        from automl_theory.scoring.measurement import Measurement, default_store
         from automl_theory.scoring.together import choose_together
 
         measured = Measurement(**measurement)

@@ -19,7 +19,8 @@ from automl_theory.scoring import plan, task
 from automl_theory.scoring import together as stacking
 from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.identity import check_network, to_check
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.machine import environment
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.sqlite_file import store_place
 from automl_theory.scoring.store import OtherNetwork, ScoreStore
@@ -93,7 +94,7 @@ def score_space(
     Raises:
         InputError for bad arguments or data, StoreError for an unusable store, Interrupted after Ctrl-C.
     """
-    setting = prepare(space_or_name, proxies, data, seeds, measurement, settings)
+    setting = prepare(space_or_name, proxies, data, seeds, measurement, settings, score_space)
     where, measured = setting.space, setting.measurement
     names = plan.choose_architectures(where, architectures, sample, sample_seed, strings)
     representatives = list(dict.fromkeys(where.canonical(name) for name in names))
@@ -109,7 +110,7 @@ def score_space(
     asked, weights = setting.asked, setting.seeds
     recorded = setting.recorded | ({"together": size} if size > 1 else {})
     function = task.score_task if size == 1 else stacking.score_stack
-    around = plan.environment(threads, measured.device)
+    around = environment(threads, measured.device)
     if executor == "ray":
         here = address is None and measured.device == "cpu"
         run = partial(
@@ -202,7 +203,7 @@ def prepare_node(expected: dict[str, str] | None, *initargs: Any) -> None:
     """`task.prepare` on a node of a cluster; StoreError if scores there would differ in their last bits from here."""
     measured: Measurement = initargs[1]
     if expected is not None:
-        found = plan.environment(int(expected["threads_per_worker"]), measured.device)
+        found = environment(int(expected["threads_per_worker"]), measured.device)
         unlike = [f"{key} {found[key]!r}, not {value!r}" for key, value in expected.items() if found[key] != value]
         if unlike:
             raise StoreError(

@@ -16,7 +16,9 @@ from torch import nn
 from automl_theory.data import load_batch
 from automl_theory.errors import AutoMLTheoryError, InputError, suggest
 from automl_theory.proxies import Proxy, get_proxies
-from automl_theory.scoring.plan import Measurement, check_device, choose_seeds
+from automl_theory.scoring.machine import check_device
+from automl_theory.scoring.measurement import Measurement
+from automl_theory.scoring.plan import choose_seeds
 from automl_theory.scoring.single import Scores, score
 from automl_theory.scoring.table import DESCRIBED, SEVERITY
 

@@ -1,25 +1,16 @@
-"""What a run over a space is to measure: its settings, the environment it depends on, and its tasks."""
+"""What a run over a space is to do: its architectures, seeds and shard, its workers and where they run."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
 import math
-import os
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from automl_theory.errors import InputError, suggest
-from automl_theory.networks.initialise import METHODS
-from automl_theory.probing.batch_norm import BN_MODES
-from automl_theory.scoring.single import KERNEL_OUTPUTS
+from automl_theory.scoring.machine import usable_cores, usable_memory
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.spaces import Space
 
 Item = TypeVar("Item")
@@ -28,123 +19,11 @@ MAX_SEEDS = 1_000_000
 MOST_LISTED = 10_000_000
 MAX_THREADS = 1024
 EXECUTORS = ("processes", "ray")
-DTYPES = ("float32", "float64")
 # What a worker was seen to take for the core proxies, rounded up: torch itself; each image of the canonical
 # NAS-Bench-201 network; each ReLU unit of an image, in numbers (2.0 there, 2.4 in DARTS, 3.8 in NAS-Bench-101).
 BYTES_PER_WORKER, BYTES_PER_IMAGE = 2**29, 12 * 2**20
 NUMBERS_PER_UNIT = 4
 NETWORKS_LOOKED_AT = 1000
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Everything besides architecture and seed that a score depends on; recorded in every store and table.
-
-    n images of the data per score; `data_seed` draws the batch; network: settings of `space.build` (channels,
-    cells_per_stage, …); resolution: side of the images; bn, output, biases: see `empirical_ntk`; init: of the weights.
-    """
-
-    n: int = 64
-    data_seed: int = 0
-    resolution: int = 32
-    in_channels: int = 3
-    network: dict[str, Any] = field(default_factory=dict)
-    bn: str = "frozen"
-    output: str = "sum"
-    biases: bool = False
-    init: str = "pytorch"
-    dtype: str = "float32"
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        choices: dict[str, Sequence[str]] = {"bn": BN_MODES, "output": KERNEL_OUTPUTS, "init": METHODS, "dtype": DTYPES}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise InputError(f"{name}={value!r} is not one of {', '.join(allowed)}.{suggest(str(value), allowed)}")
-        for name, least in (("n", 2), ("data_seed", 0), ("resolution", 1), ("in_channels", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                why = ": proxies compare samples" if name == "n" else ""
-                raise InputError(f"{name}={value!r}{why}; give a whole number of at least {least}")
-            object.__setattr__(self, name, int(value))
-        object.__setattr__(self, "device", str(self.device))
-        if not isinstance(self.biases, bool):
-            raise InputError(f"biases={self.biases!r}: give True or False")
-        if not isinstance(self.network, Mapping):
-            raise InputError(f"network={self.network!r}: give the network's settings by name, as in {{'channels': 16}}")
-
-    def settings(self, space: Space, data: dict[str, Any]) -> dict[str, Any]:
-        """What a store records of the measurement: equal settings give comparable scores."""
-        mine = {key: value for key, value in asdict(self).items() if key != "device"}
-        return {"space": space.name, **mine, **data}
-
-
-def default_store(space: Space, measurement: Measurement, data: str, together: int = 1) -> Path:
-    """runs/<space>-<digest>.db, the digest of everything that is measured: the same command finds the same file."""
-    told = {"data": data} | ({"together": together} if together > 1 else {})
-    text = json.dumps(measurement.settings(space, told), sort_keys=True)
-    return Path("runs") / f"{space.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.db"
-
-
-def environment(threads: int, device: str) -> dict[str, str]:
-    """Versions and machine type on which the last bits of a score depend."""
-    import torch
-
-    return {
-        "automl_theory": package_version(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "scipy": version("scipy"),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        "threads_per_worker": str(threads),
-    }
-
-
-def package_version() -> str:
-    """Version of automl_theory as installed; "unknown" when run from a bare source tree."""
-    try:
-        return version("automl_theory")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def processor() -> str:
-    """Model name of the processor, as far as the system tells."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def own_init(space: Space) -> str:
-    """The initialisation that the space's networks have by default; "pytorch" where they name none."""
-    named = inspect.signature(space.build).parameters.get("init")
-    return named.default if named is not None and named.default in METHODS else "pytorch"
-
-
-def check_device(device: str) -> None:
-    """Raise InputError unless torch can compute on `device`."""
-    import torch
-
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"unknown device {device!r}; use cpu, cuda or cuda:0") from None
-    if found.type not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r} is not supported; use cpu or cuda")
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {device!r} was asked for, but this torch finds no CUDA device; use device cpu")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"device {device!r} was asked for, but there are {torch.cuda.device_count()}, counted from cuda:0; "
-            "use one of them"
-        )
 
 
 def check_threads(threads: int) -> int:
@@ -202,34 +81,6 @@ def choose_executor(executor: str, address: str | None, gpus_per_task: float, de
     if device == "cpu" and gpus_per_task:
         raise InputError(f"gpus_per_task={gpus_per_task!r} with device cpu would leave GPUs idle; use device cuda")
     return executor
-
-
-def usable_cores() -> int:
-    """Cores this process may use: what the scheduler allows it, and no more than a container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
-        return min(cores, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
-
-
-def usable_memory() -> float:
-    """Bytes of memory that are free now, as far as the system tells (else infinity), within a container's limit."""
-    free = math.inf
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as lines:
-            free = next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("MemAvailable"))
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text(encoding="utf-8").strip()
-        if limit != "max":
-            used = int((group / "memory.current").read_text(encoding="utf-8"))
-            counts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
-            used -= int(counts.get("inactive_file", 0))
-            free = min(free, max(0, int(limit) - used))
-    except (OSError, ValueError, StopIteration):
-        pass
-    return free
 
 
 def choose_architectures(

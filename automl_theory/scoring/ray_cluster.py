@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from automl_theory.errors import AutoMLTheoryError, InputError, MissingExtra, reason, require
-from automl_theory.scoring.plan import usable_cores
+from automl_theory.scoring.machine import usable_cores
 
 ANSWER_SECONDS = 5.0  # for a cluster's address to take a connection
 STORE_BYTES = 2**27

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from automl_theory.data import Batch, load_batch
 from automl_theory.errors import AutoMLTheoryError, InputError, reason, suggest
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.proxies.size import CLOSED
-from automl_theory.scoring import plan
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.machine import check_device
+from automl_theory.scoring.measurement import Measurement, check_names, own_init
+from automl_theory.scoring.plan import choose_seeds
 from automl_theory.scoring.single import check_batch
 from automl_theory.sources import Spec
 from automl_theory.spaces import Space, space
@@ -88,8 +89,12 @@ def prepare(
     seeds: int | Iterable[int],
     measurement: Measurement | None,
     settings: dict[str, Any],
+    asker: Callable[..., Any],
 ) -> Setting:
-    """Check and load what `engine.score_space` is asked for; its docstring tells arguments and errors."""
+    """Check and load what `engine.score_space` is asked for; its docstring tells arguments and errors.
+
+    `asker` is who was called with the settings: what was misspelt may be one of its own arguments.
+    """
     if measurement is not None and settings:
         raise InputError(f"a measurement and {', '.join(settings)} were given; put everything in the measurement")
     if measurement is not None and not isinstance(measurement, Measurement):
@@ -97,23 +102,16 @@ def prepare(
             f"measurement must be a Measurement, got {type(measurement).__name__}; give its fields by name"
         )
     where = space_or_name if isinstance(space_or_name, Space) else space(space_or_name)
-    measured = measurement or _measurement({"init": plan.own_init(where), **settings})
+    check_names(settings, where, asker)
+    measured = measurement or Measurement(**{"init": own_init(where), **settings})
     chosen = get_proxies(proxies)
-    weights = plan.choose_seeds(seeds)
-    plan.check_device(measured.device)
+    weights = choose_seeds(seeds)
+    check_device(measured.device)
     batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
     check_batch(batch.x, batch.y)
     measured = replace(measured, network=_network(where, measured, batch.classes))
     sizes = Sizes(where, measured) if getattr(where, "size_metrics", None) else None
     return Setting(where, chosen, batch, measured, weights, sizes)
-
-
-def _measurement(settings: dict[str, Any]) -> Measurement:
-    known = [field.name for field in fields(Measurement)]
-    for name in settings:
-        if name not in known:
-            raise InputError(f"there is no setting {name!r}; there are {', '.join(known)}.{suggest(name, known)}")
-    return Measurement(**settings)
 
 
 def _network(where: Space, measured: Measurement, classes: int) -> dict[str, Any]:

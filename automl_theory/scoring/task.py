@@ -16,7 +16,7 @@ from automl_theory.probing.signals import Signals
 from automl_theory.probing.stack_pass import see
 from automl_theory.probing.stack_signals import Seen, StackSignals
 from automl_theory.proxies import Proxy, get_proxies
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.single import evaluate, needs_of
 from automl_theory.spaces import Space
 

@@ -21,7 +21,7 @@ from automl_theory.probing.stack_signals import Seen
 from automl_theory.proxies import get_proxies
 from automl_theory.scoring import task
 from automl_theory.scoring.executors import Outcome
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.single import needs_of
 from automl_theory.spaces import Space
 

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from automl_theory.errors import InputError, suggest
-from automl_theory.scoring import plan, task
+from automl_theory.scoring import task
 from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.identity import check_network
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.machine import environment
+from automl_theory.scoring.measurement import Measurement
+from automl_theory.scoring.plan import check_threads
 from automl_theory.scoring.setting import prepare
 from automl_theory.scoring.sqlite_file import store_place
 from automl_theory.scoring.store import ScoreStore
@@ -87,13 +89,14 @@ class Objective:
         measurement: Measurement | None = None,
         **settings: Any,
     ) -> None:
-        plan.check_threads(threads)
+        check_threads(threads)
         if seed is not None and seeds != 1:
             raise InputError(f"seed={seed!r} and seeds={seeds!r} were given; give one of the two")
-        self.setting = prepare(space, proxies, data, seeds if seed is None else [seed], measurement, settings)
+        weights = seeds if seed is None else [seed]
+        self.setting = prepare(space, proxies, data, weights, measurement, settings, Objective)
         # Absolute, since Ray Tune runs each trial in a folder of its own.
         self.threads, self.store = threads, None if store is None else store_place(store).absolute()
-        self.around = plan.environment(threads, self.setting.measurement.device)
+        self.around = environment(threads, self.setting.measurement.device)
         self.known: dict[str, dict[tuple[int, str], tuple[float, str]]] = {}
         self.reasons: dict[str, str] = {}
         self.seen: dict[str, Evaluation] = {}

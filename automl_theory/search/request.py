@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 
 from automl_theory.data import load_batch
 from automl_theory.errors import InputError, suggest
+from automl_theory.scoring.measurement import check_names
 from automl_theory.search import tenas
 from automl_theory.search.composite import GRAPH
 from automl_theory.search.connectivity import Moderate, moderate
@@ -112,6 +114,8 @@ def prepare(
                 raise InputError(f"{algorithm} has no setting {name!r}; it has {has}.{suggest(name, known)}")
         names: tuple[str, ...] = tuple(tenas.BETTER)[: 3 if algorithm == "tegnas" else 2]
     else:
+        own = inspect.signature(Objective).parameters
+        check_names({name: value for name, value in settings.items() if name not in own}, where, prepare, Objective)
         objective = Objective(where, proxies, data, threads=threads, **settings)
         names = objective.names
         if algorithm != "random":

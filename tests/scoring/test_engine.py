@@ -15,7 +15,7 @@ from torch import nn
 import automl_theory as at
 from automl_theory.errors import AutoMLTheoryError, InputError, Interrupted, StoreError
 from automl_theory.progress import PATIENCE_SECONDS, ProgressLine, duration, reporting, speed
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.store import ScoreStore
 
 TINY: dict[str, Any] = {"n": 8, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}

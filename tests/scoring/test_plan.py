@@ -10,22 +10,21 @@ import pytest
 import torch
 
 from automl_theory.errors import InputError
+from automl_theory.scoring.engine import score_space
+from automl_theory.scoring.machine import check_device, environment, usable_cores, usable_memory
+from automl_theory.scoring.measurement import Measurement, default_store
 from automl_theory.scoring.plan import (
     BYTES_PER_IMAGE,
     BYTES_PER_WORKER,
-    Measurement,
     batch_bytes,
-    check_device,
     check_threads,
     choose_architectures,
     choose_seeds,
     choose_shard,
     choose_workers,
-    default_store,
-    environment,
-    usable_cores,
-    usable_memory,
 )
+from automl_theory.search.objective import Objective
+from automl_theory.search.request import prepare
 from automl_theory.spaces import ModuleSpace, space
 from automl_theory.spaces.nas_bench_101 import NasBench101
 
@@ -228,3 +227,18 @@ def test_settings_leave_out_the_device_and_say_everything_else() -> None:
     assert settings["space"] == "modules"
     assert "device" not in settings
     assert {"n", "bn", "output", "biases", "init", "dtype", "network", "digest"} <= set(settings)
+
+
+def test_a_misspelt_name_may_be_an_argument_or_a_setting() -> None:
+    for name, meant in (("data_sed", "data_seed"), ("worker", "workers"), ("archs", "architectures")):
+        with pytest.raises(InputError) as error:
+            score_space("nas_bench_201", **{name: 3})
+        assert str(error.value).startswith(f"there is no setting {name!r}; there are n, data_seed, ")
+        assert str(error.value).endswith(f". Did you mean '{meant}'?")
+    for asker in (score_space, Objective, prepare):
+        with pytest.raises(InputError, match=r"^'channels' is a setting of the network; give network={'channels': 3}$"):
+            asker("nas_bench_201", channels=3)
+    with pytest.raises(InputError, match="Did you mean 'threads'"):
+        Objective("nas_bench_201", thread=2)
+    with pytest.raises(InputError, match="Did you mean 'budget_seconds'"):
+        prepare("nas_bench_201", budget_second=2)

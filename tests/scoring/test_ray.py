@@ -21,6 +21,8 @@ import automl_theory as at
 from automl_theory.errors import AutoMLTheoryError, InputError, StoreError
 from automl_theory.scoring import plan, ray_cluster
 from automl_theory.scoring.engine import prepare_node
+from automl_theory.scoring.machine import environment
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.ray_executor import Actor, run_tasks
 
 ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
@@ -186,9 +188,9 @@ def test_without_tasks_no_cluster_is_started() -> None:
 
 
 def test_a_node_unlike_the_drivers_is_refused() -> None:
-    around = plan.environment(1, "cpu")
+    around = environment(1, "cpu")
     with pytest.raises(StoreError, match=r"has torch '.*', not '1.0', and its scores could differ .*--allow-mismatch"):
-        prepare_node({**around, "torch": "1.0"}, None, plan.Measurement())
+        prepare_node({**around, "torch": "1.0"}, None, Measurement())
 
 
 @pytest.mark.parametrize(

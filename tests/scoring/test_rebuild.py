@@ -10,7 +10,8 @@ from torch import nn
 
 import automl_theory as at
 from automl_theory.errors import InputError, Interrupted, StoreError
-from automl_theory.scoring.plan import Measurement, environment
+from automl_theory.scoring.machine import environment
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.rebuild import failures, table_of_store
 from automl_theory.scoring.store import ScoreStore
 

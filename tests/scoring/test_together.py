@@ -11,7 +11,7 @@ import pytest
 
 import automl_theory as at
 from automl_theory.errors import InputError, Interrupted, StoreError
-from automl_theory.scoring.plan import Measurement
+from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.together import choose_together, stacks
 from automl_theory.spaces.nas_bench_201 import NasBench201
 

@@ -10,15 +10,26 @@ pruned; the space counts and lists each once, by its representative.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.spaces.base import sample_from
-from automl_theory.spaces.nas_bench_101_enumeration import SIZE
-from automl_theory.spaces.nas_bench_101_module import Module, decoded, graph_of, hash_of, read, representative, string
+from automl_theory.spaces.nas_bench_101_enumeration import MAX_VERTICES, SIZE
+from automl_theory.spaces.nas_bench_101_module import (
+    OPERATIONS,
+    Module,
+    decoded,
+    graph_of,
+    hash_of,
+    read,
+    representative,
+    string,
+)
 from automl_theory.spaces.nas_bench_101_order import by_hash
 from automl_theory.spaces.nas_bench_101_sizes import sizes
 
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
     from automl_theory.networks.nas_bench_101 import ModuleNetwork, ThinNetwork
 
 HASH = re.compile(r"[0-9a-f]{32}")
+ALL_EDGES = {f"{x}>{y}": (x, y) for y in range(1, MAX_VERTICES) for x in range(y)}
 
 
 class NasBench101:
@@ -39,6 +51,11 @@ class NasBench101:
     presets: ClassVar[dict[str, dict[str, int]]] = {
         "canonical": {"channels": 128, "stacks": 3, "modules_per_stack": 3},
         "reduced": {"channels": 16, "stacks": 3, "modules_per_stack": 1},
+    }
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        **{f"source_{y}": tuple(map(str, range(y))) for y in range(2, MAX_VERTICES)},
+        **{f"more_{k}": ("none", *ALL_EDGES) for k in range(1, 6)},
+        **{f"operation_{x}": OPERATIONS for x in range(1, MAX_VERTICES - 1)},
     }
     records: ClassVar[tuple[tuple[str, ...], ...]] = (("module_adjacency", "module_operations"), ("n", "adj", "ops"))
 
@@ -79,6 +96,33 @@ class NasBench101:
     def string(self, operations: Any) -> str:
         """Return the string of a module in any form that `parse` reads, pruned, its vertices in the order given."""
         return string(self.parse(operations))
+
+    def assemble(self, chosen: Mapping[str, str]) -> str:
+        """Return the module of a source for each vertex, up to five more edges, and operations.
+
+        There are seven vertices, 0 the input and 6 the output. An edge leads to each from its source (to 1 from 0), so
+        that the input reaches the output; more edges join in order, but for one that would make it more than nine after
+        pruning. Every choice is thus a module, and every module of the benchmark is some choice. Errors: InputError for
+        what is not among `choices`.
+        """
+        for name, options in self.choices.items():
+            if chosen.get(name) not in options:
+                raise InputError(f"{name} has no option {chosen.get(name)!r}; give one of {', '.join(options)}")
+        matrix = np.zeros((MAX_VERTICES, MAX_VERTICES), dtype=int)
+        matrix[0, 1] = 1
+        for y in range(2, MAX_VERTICES):
+            matrix[int(chosen[f"source_{y}"]), y] = 1
+        ops = ["input", *(chosen[f"operation_{x}"] for x in range(1, MAX_VERTICES - 1)), "output"]
+        for edge in (chosen[f"more_{k}"] for k in range(1, 6)):
+            wider = matrix.copy()
+            if edge != "none":
+                wider[ALL_EDGES[edge]] = 1
+            try:
+                self.parse((wider, ops))
+            except InputError:
+                continue
+            matrix = wider
+        return self.string((matrix, ops))
 
     def hash(self, arch: Any) -> str:
         """Return the official MD5 hash, 32 hexadecimal digits, equal for isomorphic modules and for no others."""

@@ -22,6 +22,7 @@ from automl_theory.search.repeat import repeat
 from automl_theory.search.request import ALGORITHMS, prepare
 from automl_theory.search.run import IDLE, Found, run, search
 from automl_theory.spaces import space
+from automl_theory.spaces.nas_bench_101 import NasBench101
 
 SMALL: dict[str, Any] = {"n": 10, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
 OPTIONS = {"evolution": {"population": 3, "tournament": 2, "warm_up": 4}, "nsga2": {"population": 3}, "random": {}}
@@ -182,10 +183,26 @@ def test_bad_settings(algorithm: str, settings: dict[str, Any], message: str) ->
         search("nas_bench_201", algorithm, "parameters", **settings)
 
 
+class WithoutVariables(NasBench101):
+    """The space as it is for a loop that knows no variables."""
+
+    choices = None
+
+
 def test_a_space_without_variables_is_searched_at_random() -> None:
+    where = WithoutVariables()
     with pytest.raises(InputError, match="space 'nas_bench_101' has no variables; take the algorithm random"):
-        prepare("nas_bench_101", "evolution")
-    assert search("nas_bench_101", "random", "parameters", evaluations=3, n=4).evaluations == 3
+        prepare(where, "evolution")
+    assert search(where, "random", "parameters", evaluations=3, n=4).evaluations == 3
+
+
+@pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])
+def test_modules_of_nas_bench_101_evolve(algorithm: str) -> None:
+    found = search("nas_bench_101", algorithm, "parameters", evaluations=40, n=4, options=OPTIONS[algorithm])
+    sizes = [step["values"]["parameters"] for step in found.trace]
+    classes = [NasBench101().canonical(step["arch"]) for step in found.trace]
+    assert max(sizes) == sizes[classes.index(found.found)]
+    assert max(sizes[20:]) > max(sizes[:4])
 
 
 def test_all_algorithms_are_known() -> None:

@@ -18,6 +18,7 @@ from automl_theory.graphs.dag import metrics
 from automl_theory.graphs.table import graph_metrics
 from automl_theory.spaces import Space
 from automl_theory.spaces import space as make_space
+from automl_theory.spaces.nas_bench_101 import NasBench101
 from automl_theory.spaces.nas_bench_101_enumeration import SIZE, by_code
 from automl_theory.spaces.nas_bench_101_module import OPERATIONS, decoded, hash_of, string
 from automl_theory.spaces.nas_bench_101_order import by_hash, hashed_order, packed, unpacked
@@ -196,9 +197,61 @@ def test_codes_are_a_module():
         assert arch == SPACE.canonical(arch)
 
 
+def chosen_for(module):
+    """Options that make a module: vertices but the last keep their numbers, unused ones hang at the input."""
+    matrix, ops = module
+    last = len(ops) - 1
+    places = [*range(last), 6]
+    chosen = {name: options[0] for name, options in SPACE.choices.items()}
+    more = []
+    for y in range(1, last + 1):
+        first, *others = (x for x in range(y) if matrix[x][y])
+        if places[y] > 1:
+            chosen[f"source_{places[y]}"] = str(first)
+        more += [f"{x}>{places[y]}" for x in others]
+    chosen |= {f"more_{k}": edge for k, edge in enumerate(more, start=1)}
+    return chosen | {f"operation_{x}": ops[x] for x in range(1, last)}
+
+
+def test_choices_make_every_module_and_nothing_else():
+    some = SPACE.sample(300, 0)
+    sizes = {(len(ops), sum(map(sum, matrix))) for matrix, ops in map(SPACE.parse, some)}
+    assert {(7, 9), (6, 9)} <= sizes
+    dense = "1111_111_10_1+input+" + "+".join([C3] * 3) + "+output"
+    for arch in [*some, SPACE.canonical(dense), "1+input+output"]:
+        assert SPACE.canonical(SPACE.assemble(chosen_for(SPACE.parse(arch)))) == arch
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        chosen = {name: str(rng.choice(options)) for name, options in SPACE.choices.items()}
+        assert SPACE.assemble(chosen) in SPACE
+
+
+def test_an_edge_too_many_is_left_out():
+    chosen = {**{f"source_{y}": str(y - 1) for y in range(2, 7)}, **{f"operation_{x}": C3 for x in range(1, 6)}}
+    more = ["0>2", "0>3", "0>4", "0>5", "0>6"]
+    matrix, ops = SPACE.parse(SPACE.assemble({**chosen, **{f"more_{k}": e for k, e in enumerate(more, start=1)}}))
+    assert matrix[0] == (0, 1, 1, 1, 1, 0, 0)
+    assert sum(map(sum, matrix)) == 9
+    assert ops == ("input", *[C3] * 5, "output")
+
+
+def test_what_is_no_choice():
+    with pytest.raises(InputError, match=r"source_2 has no option '2'; give one of 0, 1"):
+        SPACE.assemble({name: options[0] for name, options in SPACE.choices.items()} | {"source_2": "2"})
+    with pytest.raises(InputError, match=r"operation_5 has no option None; give one of conv3x3-bn-relu, conv1x1"):
+        SPACE.assemble({name: options[0] for name, options in SPACE.choices.items() if name != "operation_5"})
+
+
+class WithoutVariables(NasBench101):
+    """The space as it is for a loop that knows no variables."""
+
+    choices = None
+
+
 def test_what_to_do_where_no_variables_make_every_module():
+    objective = at.Objective(WithoutVariables(), ["parameters"], n=4)
     with pytest.raises(InputError, match=r"423,624 architectures are too many to list.*space.sample\(100, 0\)"):
-        at.Objective("nas_bench_101", ["parameters"], n=4).choices  # noqa: B018
+        _ = objective.choices
 
 
 def test_limits_hold_after_pruning():

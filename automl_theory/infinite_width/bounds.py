@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import poch
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.infinite_width.arc_cosine import kappa0, kappa1
@@ -93,8 +94,7 @@ def jacobian_norm(dag: Dag, width: int) -> float:
     Right for one path. With several the theorem adds norms of the paths' Jacobians, where the norm of their sum is
     meant: two parallel linear edges have √2, not 2. Errors: InputError for a width below 1.
     """
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise InputError(f"width must be an integer of at least 1, got {width!r}; the paper has 256")
+    whole("width", width)
     m = int(width)
     constant = float(poch(m / 2, 0.5)) / math.sqrt(m / 2)
     depths = as_graph(dag).depth_histogram()

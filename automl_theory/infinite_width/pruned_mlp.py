@@ -50,6 +50,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.infinite_width.dag_kernels import flat_inputs, linear_layer
 
@@ -101,8 +102,7 @@ def pruning_factor(depth: int, keep: float, *, rescale: bool = False) -> float:
 
 def check_network(depth: int, keep: float) -> None:
     """Refuse a depth that is no integer of at least 1 and a keep probability outside (0, 1], by an InputError."""
-    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 1:
-        raise InputError(f"expected depth, the number of hidden layers, to be an integer of at least 1, got {depth!r}")
+    whole("depth, the number of hidden layers,", depth)
     if isinstance(keep, bool) or not isinstance(keep, int | float | np.number) or not 0 < keep <= 1:
         raise InputError(f"expected keep, the share of weights that stay, in (0, 1], got {keep!r}; 1 prunes nothing")
 

@@ -26,6 +26,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError, suggest
 from automl_theory.networks.initialise import initialise
 
@@ -128,7 +129,7 @@ class CellNetwork(nn.Module):
     ) -> None:
         super().__init__()
         operations = _checked(operations)
-        check_positive(
+        check_counts(
             channels=channels, cells_per_stage=cells_per_stage, num_classes=num_classes, in_channels=in_channels
         )
         self.in_channels = in_channels
@@ -183,7 +184,7 @@ class ThinNetwork(nn.Module):
     ) -> None:
         super().__init__()
         operations = _checked(operations)
-        check_positive(channels=channels, in_channels=in_channels)
+        check_counts(channels=channels, in_channels=in_channels)
         self.in_channels = in_channels if stem else channels
         self.stem = nn.Sequential(_conv(in_channels, channels, 3), nn.BatchNorm2d(channels)) if stem else nn.Identity()
         self.cells = nn.ModuleList([Cell(operations, channels)])
@@ -199,13 +200,6 @@ class ThinNetwork(nn.Module):
             )
         features: Tensor = self.lastact(self.cells[0](self.stem(x)))
         return features
-
-
-def check_positive(**settings: int) -> None:
-    """Raise InputError naming the first of `settings` that is no integer of at least 1."""
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {value!r}; give {name}=1 or more")
 
 
 def _checked(operations: Sequence[str]) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import check_counts, whole
 from automl_theory.errors import InputError, suggest
-from automl_theory.networks.cell import check_positive
 from automl_theory.networks.initialise import initialise
 
 OPERATIONS = (
@@ -155,12 +155,8 @@ class GenotypeNetwork(nn.Module):
         super().__init__()
         _check(normal, "normal")
         _check(reduce, "reduce")
-        check_positive(channels=channels, layers=layers, num_classes=num_classes, in_channels=in_channels)
-        if layers < FEWEST_LAYERS:
-            raise InputError(
-                f"layers must be at least {FEWEST_LAYERS} (normal cells around two reductions), got {layers}; "
-                f"give layers={FEWEST_LAYERS} or more"
-            )
+        check_counts(channels=channels, num_classes=num_classes, in_channels=in_channels)
+        whole("layers", layers, FEWEST_LAYERS)
         if not isinstance(affine, bool):
             raise InputError(f"affine must be True or False, got {affine!r}")
         self.in_channels = in_channels

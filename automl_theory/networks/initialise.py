@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 
 METHODS = ("pytorch", "he_fan_in", "he_fan_out")
@@ -87,8 +88,7 @@ def initialise(net: Net, method: str = "pytorch", seed: int = 0, *, rename: Call
     if not isinstance(net, nn.Module):
         raise InputError(f"expected an nn.Module to initialise, got {type(net).__name__}; build the network first")
     _check_method(method)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    whole("seed", seed, 0)
     key = rename or (lambda name: name)
     done: set[int] = set()
     with torch.no_grad():

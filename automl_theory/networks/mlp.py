@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError, suggest
-from automl_theory.networks.cell import check_positive
 from automl_theory.networks.initialise import initialise
 
 SCALES = ("none", "unit", "dimension")
@@ -74,7 +74,7 @@ class MlpDagNetwork(nn.Module):
     ) -> None:
         super().__init__()
         _check_operations(operations)
-        check_positive(in_features=in_features, width=width, num_classes=num_classes)
+        check_counts(in_features=in_features, width=width, num_classes=num_classes)
         if scale not in SCALES:
             raise InputError(f"scale={scale!r} is not one of {', '.join(SCALES)}.{suggest(str(scale), SCALES)}")
         self.in_features, self.width, self.scale = in_features, width, scale

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError, suggest
-from automl_theory.networks.cell import check_positive
 from automl_theory.networks.initialise import initialise
 from automl_theory.networks.nas_bench_101_channels import vertex_channels
 
@@ -119,7 +119,7 @@ class ModuleNetwork(nn.Module):
     ) -> None:
         super().__init__()
         matrix = _checked(matrix, operations)
-        check_positive(
+        check_counts(
             channels=channels,
             stacks=stacks,
             modules_per_stack=modules_per_stack,
@@ -177,7 +177,7 @@ class ThinNetwork(nn.Module):
     ) -> None:
         super().__init__()
         matrix = _checked(matrix, operations)
-        check_positive(channels=channels, in_channels=in_channels)
+        check_counts(channels=channels, in_channels=in_channels)
         self.in_channels = in_channels if stem else channels
         self.stem = ConvBNReLU(in_channels, channels, 3) if stem else nn.Identity()
         shared = sum(row[-1] for row in matrix[1:-1]) or 1

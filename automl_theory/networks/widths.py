@@ -23,8 +23,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError
-from automl_theory.networks.cell import EDGES, Reduction, ReLUConvBN, check_positive
+from automl_theory.networks.cell import EDGES, Reduction, ReLUConvBN
 from automl_theory.networks.initialise import initialise
 
 OPERATIONS = ("nor_conv_3x3", "nor_conv_3x3", "nor_conv_3x3", "skip_connect", "nor_conv_3x3", "nor_conv_3x3")
@@ -89,8 +90,8 @@ class WidthNetwork(nn.Module):
         super().__init__()
         if len(widths) != STAGES:
             raise InputError(f"expected {STAGES} widths, got {len(widths)}; parse the architecture first")
-        check_positive(**{f"c{k + 1}": width for k, width in enumerate(widths)})
-        check_positive(num_classes=num_classes, in_channels=in_channels)
+        check_counts(**{f"c{k + 1}": width for k, width in enumerate(widths)})
+        check_counts(num_classes=num_classes, in_channels=in_channels)
         c1, c2, c3, c4, c5 = widths
         self.in_channels = in_channels
         stem = nn.Conv2d(in_channels, c1, 3, padding=1, bias=False, device="meta").to_empty(device="cpu")

@@ -16,12 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 
 DTYPES = (torch.float32, torch.float64)
@@ -94,15 +94,15 @@ def draw_masked_mlps(
 
     Errors: InputError for a number out of range, no draws, or another dtype.
     """
-    numbers = [_whole("a draw", k, 0) for k in draws]
+    numbers = [whole("a draw", k, 0) for k in draws]
     if not numbers:
         raise InputError("expected at least one draw, got none; give their numbers, such as range(64)")
-    d, d_0, hidden = _whole("width", width, 1), _whole("in_features", in_features, 1), _whole("depth", depth, 1)
+    d, d_0, hidden = whole("width", width, 1), whole("in_features", in_features, 1), whole("depth", depth, 1)
     if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep <= 1:
         raise InputError(f"expected keep, the share of weights that stay, in (0, 1], got {keep!r}; 1 prunes nothing")
     if dtype not in DTYPES:
         raise InputError(f"expected dtype torch.float32 or torch.float64, got {dtype!r}; take one of them")
-    seed = _whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     shapes = [(d, d_0), *[(d, d)] * (hidden - 1), (1, d)]
     weights, masks, scales = [], [], []
     for layer, shape in enumerate(shapes):
@@ -156,9 +156,3 @@ def _products(above: Tensor, below: Tensor, mask: Tensor | None) -> Tensor:
         row = ((above[:, i:] * above[:, i : i + 1]) @ numbers) * (below[:, i:] * below[:, i : i + 1])
         found[:, i, i:] = found[:, i:, i] = row.double().sum(-1)
     return found
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give {least} or more")
-    return int(value)

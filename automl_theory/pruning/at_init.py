@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 from automl_theory.networks.initialise import generator
 from automl_theory.probing.call import check_choice, check_module
@@ -134,9 +135,7 @@ def prune(
         check_choice("scope", scope, SCOPES)
         if scope not in chosen.scopes:
             raise InputError(f"{method} divides the budget among the layers by itself; leave scope={scope!r} out")
-    if rounds is not None and (isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1):
-        raise InputError(f"expected rounds to be an integer of at least 1, got {rounds!r}; give 100, say")
-    if rounds is not None and rounds > 1 and chosen.rounds == 1:
+    if rounds is not None and whole("rounds", rounds) > 1 and chosen.rounds == 1:
         several = ", ".join(name for name, other in METHODS.items() if other.rounds > 1)
         raise InputError(f"{method} takes one round, got rounds={rounds}; leave it out, or choose one of {several}")
     if convention == "iclr23":
@@ -205,8 +204,7 @@ def _checked(
     net: nn.Module, method: str, x: Batches | None, y: Batches | None, seed: int
 ) -> list[tuple[Tensor, Tensor | None]]:
     check_module(net)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"expected seed to be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    whole("seed", seed, 0)
     needs = METHODS[method].needs
     for letter, given in (("x", x), ("y", y)):
         if letter in needs and given is None:

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.networks.initialise import generator
 from automl_theory.probing.call import check_choice
@@ -74,8 +75,7 @@ class DynamicSparse:
     ) -> None:
         check_choice("method", method, METHODS)
         for name, value, least in (("until", until, 1), ("every", every, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give one")
+            whole(name, value, least)
         if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
             raise InputError(f"expected fraction in (0, 1], got {fraction!r}; give 0.3, say")
         self.method, self.until, self.every, self.fraction = method, until, every, float(fraction)

@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.graphs.conventions import convention_named
 from automl_theory.graphs.full_spectrum import Coordinate
@@ -101,8 +102,7 @@ def full_spectrum(
     Errors: InputError for values outside these ranges, and those of `at.prune`.
     """
     for name, value, least in (("population", population, 0), ("batch_size", batch_size, 1), ("batches", batches, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give one")
+        whole(name, value, least)
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 < noise < float("inf"):
         raise InputError(f"expected noise above 0, a share of the weights' std, got {noise!r}; give 0.1")
     convention_named(convention)

@@ -23,6 +23,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from automl_theory.counts import whole
 from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_line
 from automl_theory.scoring.worker import Unsendable, set_threads, work
 
@@ -77,12 +78,8 @@ def run_tasks(
     it dies there) raises `AutoMLTheoryError` here. Closing the iterator early, or an exception such as
     `KeyboardInterrupt`, ends all workers at once.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
-        raise InputError(
-            f"expected workers to be an integer of at least 0, got {workers!r}; give the number of processes"
-        )
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"expected threads to be an integer of at least 1, got {threads!r}; give threads per worker")
+    whole("workers, the number of processes,", workers, 0)
+    whole("threads of each worker", threads)
     if workers == 0:
         return _run_here(function, tasks, threads, initializer, initargs)
     return _Pool(function, workers, threads, initializer, initargs).run(tasks)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 from automl_theory.networks.initialise import METHODS
 from automl_theory.probing.batch_norm import BN_MODES
@@ -47,17 +48,18 @@ class Measurement:
             value = getattr(self, name)
             if value not in allowed:
                 raise InputError(f"{name}={value!r} is not one of {', '.join(allowed)}.{suggest(str(value), allowed)}")
-        for name, least in (("n", 2), ("data_seed", 0), ("resolution", 1), ("in_channels", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                why = ": proxies compare samples" if name == "n" else ""
-                raise InputError(f"{name}={value!r}{why}; give a whole number of at least {least}")
-            object.__setattr__(self, name, int(value))
+        for name, called, least in (
+            ("n", "n, the samples that proxies compare,", 2), ("data_seed", "data_seed", 0),
+            ("resolution", "resolution", 1), ("in_channels", "in_channels", 1),
+        ):  # fmt: skip
+            object.__setattr__(self, name, whole(called, getattr(self, name), least))
         object.__setattr__(self, "device", str(self.device))
         if not isinstance(self.biases, bool):
             raise InputError(f"biases={self.biases!r}: give True or False")
         if not isinstance(self.network, Mapping):
             raise InputError(f"network={self.network!r}: give the network's settings by name, as in {{'channels': 16}}")
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in self.network.items()}
+        object.__setattr__(self, "network", plain)
 
     def settings(self, space: Space, data: dict[str, Any]) -> dict[str, Any]:
         """What a store records of the measurement: equal settings give comparable scores."""

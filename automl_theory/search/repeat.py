@@ -7,7 +7,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from automl_theory.errors import AutoMLTheoryError, InputError
+from automl_theory.counts import whole
+from automl_theory.errors import AutoMLTheoryError
 from automl_theory.progress import Report
 from automl_theory.scoring.executors import run_tasks
 from automl_theory.search.request import Search
@@ -24,8 +25,7 @@ def repeat(
 
     Errors: as `run`; AutoMLTheoryError with the first reason if a search failed in a process, the others being kept.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
-        raise InputError(f"workers must be an integer of at least 0, got {workers!r}; give the number of processes")
+    whole("workers, the number of processes,", workers, 0)
     told = progress or (lambda finished, total, failed: None)
     if workers < 2 or len(seeds) < 2:
         found = []

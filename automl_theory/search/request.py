@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from automl_theory.counts import whole
 from automl_theory.data import load_batch
 from automl_theory.errors import InputError, suggest
 from automl_theory.scoring.measurement import check_names
@@ -140,5 +141,4 @@ def _check_options(algorithm: str, options: dict[str, int]) -> None:
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise InputError(f"{algorithm} has no option {name!r}; {has}.{suggest(name, known)}")
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InputError(f"{name} must be a whole number, got {value!r}; give a count of architectures")
+        whole(name, value)

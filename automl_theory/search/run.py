@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, Interrupted
 from automl_theory.search import tenas
 from automl_theory.search.composite import graph_numbers, graph_values
@@ -108,8 +109,7 @@ def run(asked: Search, seed: int, folder: Path | None = None, told: Told | None 
 
     `told` is called with (steps done, all steps) at the start, when the journal's are done, and after each other one.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    seed = whole("seed", seed, 0)
     file = None if folder is None else folder / f"seed-{seed:04d}.jsonl"
     try:
         with Journal(file, asked.about(seed)) as journal:

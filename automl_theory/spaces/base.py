@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 from automl_theory.graphs.dag import CellGraph
 
@@ -93,8 +94,7 @@ def sample_from(items: Sequence[str], n: int, seed: int, what: str = "architectu
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= len(items):
         raise InputError(f"can sample 0 to {len(items)} distinct {what}, got n={n!r}; give n in that range")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    whole("seed", seed, 0)
     return [items[k] for k in np.random.default_rng(seed).permutation(len(items))[:n]]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.spaces.darts_genotype import (
@@ -87,8 +88,7 @@ class Darts:
         what = "classes" if canonical else "genotypes"
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= most:
             raise InputError(f"can sample 0 to {most} distinct {what}, got n={n!r}; give n in that range")
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise InputError(f"seed must be an integer of at least 0, got {seed!r}; give seed=0 or more")
+        whole("seed", seed, 0)
         random = np.random.default_rng(seed)
         chosen: dict[str, None] = {}
         while len(chosen) < n:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from automl_theory.counts import check_counts, whole
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.spaces.darts_genotype import NONE, Genotype, Pairs
@@ -127,20 +128,7 @@ def _deepest(cell: Pairs, deep0: int, deep1: int, reduction: bool) -> int:
 
 
 def _check(channels: int, layers: int, num_classes: int, in_channels: int, resolution: int) -> None:
-    settings = {
-        "channels": channels,
-        "layers": layers,
-        "num_classes": num_classes,
-        "in_channels": in_channels,
-        "resolution": resolution,
-    }
-    for setting, value in settings.items():
-        least = FEWEST_LAYERS if setting == "layers" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(
-                f"{setting} must be an integer of at least {least}, got {value!r}; give {setting}={least} or more"
-            )
-        if value > LARGEST.get(setting, value):
-            raise InputError(f"{setting} must be at most {LARGEST[setting]}, got {value}; give fewer")
+    whole("layers", layers, FEWEST_LAYERS, LARGEST["layers"])
+    check_counts(LARGEST, channels=channels, num_classes=num_classes, in_channels=in_channels, resolution=resolution)
     if resolution % 4:
         raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}; give 32")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from automl_theory.counts import check_counts, whole
 from automl_theory.errors import InputError
 from automl_theory.graphs.code import LINEAR, Code, code_graph, code_string, parse_code
 from automl_theory.graphs.dag import CellGraph, metrics
@@ -44,9 +45,7 @@ class MlpDag:
     """
 
     def __init__(self, nodes: int = 3) -> None:
-        if isinstance(nodes, bool) or not isinstance(nodes, int | np.integer) or nodes < 1:
-            raise InputError(f"nodes must be an integer of at least 1, got {nodes!r}; the paper has nodes=3")
-        self.nodes = int(nodes)
+        self.nodes = whole("nodes", nodes)
         self.name = "mlp_dag" if nodes == 3 else f"mlp_dag_{nodes}"
 
     @property
@@ -228,10 +227,7 @@ class MlpDag:
 
 def _features(width: int, num_classes: int, in_channels: int, resolution: int) -> int:
     """d, after a check of the settings."""
-    settings = {"width": width, "num_classes": num_classes, "in_channels": in_channels, "resolution": resolution}
-    for setting, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give 1 or more")
+    check_counts(width=width, num_classes=num_classes, in_channels=in_channels, resolution=resolution)
     return in_channels * resolution * resolution
 
 

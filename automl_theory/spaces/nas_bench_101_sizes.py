@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from automl_theory.errors import InputError
+from automl_theory.counts import check_counts
 from automl_theory.networks.nas_bench_101_channels import vertex_channels
 from automl_theory.spaces.nas_bench_101_module import KERNELS, Module
 
@@ -19,7 +19,8 @@ def sizes(
     resolution: int = 32,
 ) -> dict[str, float]:
     """Return the sizes that `NasBench101.size_metrics` describes."""
-    _check(
+    check_counts(
+        LARGEST,
         channels=channels,
         stacks=stacks,
         modules_per_stack=modules_per_stack,
@@ -75,11 +76,3 @@ def _deepest(module: Module) -> int:
         arriving = max(deepest[x] + (x == 0) for x in range(y) if matrix[x][y])
         deepest[y] = arriving + (KERNELS.get(ops[y], 0) > 0)
     return deepest[-1]
-
-
-def _check(**settings: int) -> None:
-    for setting, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give {setting}=1 or more")
-        if value > LARGEST.get(setting, value):
-            raise InputError(f"{setting} must be at most {LARGEST[setting]}, got {value}; give fewer")

@@ -17,6 +17,7 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError, suggest
 from automl_theory.graphs.dag import CellGraph, metrics
 from automl_theory.spaces.base import sample_from
@@ -176,18 +177,14 @@ class NasBench201:
         resolution that is no multiple of 4.
         """
         operations = self.parse(arch)
-        settings = {
-            "channels": channels,
-            "cells_per_stage": cells_per_stage,
-            "num_classes": num_classes,
-            "in_channels": in_channels,
-            "resolution": resolution,
-        }
-        for setting, value in settings.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give {setting}=1 or more")
-            if value > LARGEST.get(setting, value):
-                raise InputError(f"{setting} must be at most {LARGEST[setting]}, got {value}; give fewer")
+        check_counts(
+            LARGEST,
+            channels=channels,
+            cells_per_stage=cells_per_stage,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            resolution=resolution,
+        )
         if resolution % 4:
             raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}; give 32")
         conv3, conv1 = operations.count("nor_conv_3x3"), operations.count("nor_conv_1x1")

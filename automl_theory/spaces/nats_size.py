@@ -13,6 +13,7 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
+from automl_theory.counts import check_counts
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.spaces.base import sample_from
@@ -123,10 +124,7 @@ class NatsSize:
         Errors: InputError for a setting below 1, or a resolution that is no multiple of 4.
         """
         widths = self.parse(arch)
-        settings = {"num_classes": num_classes, "in_channels": in_channels, "resolution": resolution}
-        for setting, value in settings.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{setting} must be an integer of at least 1, got {value!r}; give {setting}=1 or more")
+        check_counts(num_classes=num_classes, in_channels=in_channels, resolution=resolution)
         if resolution % 4:
             raise InputError(f"resolution must be a multiple of 4 (two reductions halve it), got {resolution}; give 32")
         area = resolution * resolution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, int64
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 
 Data = tuple[Tensor, Tensor]
@@ -24,8 +25,7 @@ def check_data(name: str, data: Data) -> None:
 
 def check_seed(seed: object) -> None:
     """Raise InputError unless `seed` is an integer of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"expected seed to be an integer of at least 0, got {seed!r}; give seed=0 or more")
+    whole("seed", seed, 0)
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

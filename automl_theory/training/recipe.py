@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 
 SCHEDULES = ("cosine", "constant")
@@ -47,9 +48,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 0), ("batch_size", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give one")
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
         for name, below in (("learning_rate", math.inf), ("momentum", 1.0), ("weight_decay", math.inf)):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < below:

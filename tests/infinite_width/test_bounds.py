@@ -186,7 +186,7 @@ def test_the_jacobian_formula() -> None:
     assert jacobian_norm(CHAIN, 256) / jacobian_norm("0_00_100", 256) == pytest.approx(1 - 0.0073, abs=1e-4)
     assert jacobian_norm("0_00_000", 16) == 0
     for width in (0, 2.5, True):
-        with pytest.raises(InputError, match="width must be an integer of at least 1"):
+        with pytest.raises(InputError, match="width to be an integer of at least 1"):
             jacobian_norm(CHAIN, width)
 
 

@@ -180,7 +180,7 @@ def test_bad_inputs_are_explained(shape):
 def test_bad_settings_are_explained():
     operations = SPACE.parse(BEST)
     for name in ("channels", "cells_per_stage", "num_classes", "in_channels"):
-        with pytest.raises(InputError, match=f"{name} must be an integer of at least 1, got 0; give {name}=1 or more"):
+        with pytest.raises(InputError, match=f"{name} to be an integer of at least 1, got 0; give 1 or more"):
             CellNetwork(operations, **{name: 0})
     with pytest.raises(InputError, match=r"unknown operation 'conv_3x3'; use none, .*\. Did you mean 'nor_conv_3x3'"):
         CellNetwork((*operations[:5], "conv_3x3"))

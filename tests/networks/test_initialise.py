@@ -157,7 +157,7 @@ def test_mistakes_are_named():
     with pytest.raises(InputError, match="expected one of pytorch, he_fan_in, he_fan_out"):
         draw("w", (2, 2), "zeros")
     for seed in (-1, 0.5, True, None):
-        with pytest.raises(InputError, match=f"seed must be an integer of at least 0, got {seed}; give seed=0 or more"):
+        with pytest.raises(InputError, match=f"seed to be an integer of at least 0, got {seed}; give 0 or more"):
             initialise(small(), seed=seed)
     with pytest.raises(InputError, match="'weight' has no values"):
         initialise(nn.LazyLinear(3))

@@ -98,7 +98,7 @@ def test_every_kernel_takes_the_fast_way() -> None:
         (lambda: MlpDagNetwork((), 4), "expected the operations"),
         (lambda: MlpDagNetwork(((2,), (0,)), 4), r"node 2 needs 2 operations of 0, 1 and 2, got \(0,\)"),
         (lambda: MlpDagNetwork(((3,),), 4), r"node 1 needs 1 operations .*got \(3,\)"),
-        (lambda: MlpDagNetwork(((2,),), 0), "in_features must be an integer of at least 1"),
+        (lambda: MlpDagNetwork(((2,),), 0), "in_features to be an integer of at least 1"),
         (lambda: SPACE.build("2_02_002", 8, scale="units"), "scale='units' is not one of none, .*Did you mean 'unit'"),
         (lambda: SPACE.build("2_02_002", 8)(torch.zeros(2, 3, 8, 8)), r"of 3072 numbers each, got \(2, 3, 8, 8\); res"),
         (lambda: SPACE.build("2_02_002", 8)(torch.zeros(3072)), r"got \(3072,\)"),

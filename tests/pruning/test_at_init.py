@@ -339,11 +339,11 @@ X, Y = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
             {"method": "snip", "net": Net(lambda net, x: net.a(x).log(), a=nn.Linear(6, 3))},
             "18 of 18 scores of 'a.weight' are NaN or infinite; check the weights for NaN and the loss for overflow",
         ),
-        ({"seed": -1}, "expected seed to be an integer of at least 0, got -1; give seed=0 or more"),
+        ({"seed": -1}, "expected seed to be an integer of at least 0, got -1; give 0 or more"),
         ({"scope": "locally"}, "scope='locally' is not one of global, layer"),
         ({"method": "erk", "scope": "layer"}, "erk divides the budget among the layers by itself; leave scope='layer'"),
         ({"method": "snip", "rounds": 2}, "snip takes one round, got rounds=2; leave it out, or choose one of iter"),
-        ({"method": "force", "rounds": 0}, "expected rounds to be an integer of at least 1, got 0; give 100, say"),
+        ({"method": "force", "rounds": 0}, "expected rounds to be an integer of at least 1, got 0; give 1 or more"),
         ({"convention": "neurips23"}, "convention='neurips23' is not one of strict, iclr23"),
         ({"convention": "iclr23", "method": "phew"}, "'phew' crashes in the code of convention='iclr23', which has"),
         (

@@ -172,7 +172,7 @@ def test_it_trains_and_rigl_finds_the_inputs_that_matter() -> None:
     ("changes", "message"),
     [
         ({"method": "rigel"}, r"method='rigel' is not one of set, rigl. Did you mean 'rigl'\?"),
-        ({"until": 0}, "expected until to be an integer of at least 1, got 0; give one"),
+        ({"until": 0}, "expected until to be an integer of at least 1, got 0; give"),
         ({"every": 1.5}, "expected every to be an integer of at least 1, got 1.5"),
         ({"seed": -1}, "expected seed to be an integer of at least 0, got -1"),
         ({"fraction": 0}, r"expected fraction in \(0, 1\], got 0; give 0.3, say"),

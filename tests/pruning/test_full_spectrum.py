@@ -150,9 +150,9 @@ def test_mini_batches_repeat_no_sample_while_the_data_last() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"population": -1}, "expected population to be an integer of at least 0, got -1; give one"),
-        ({"batch_size": 0}, "expected batch_size to be an integer of at least 1, got 0; give one"),
-        ({"batches": 1.5}, "expected batches to be an integer of at least 1, got 1.5; give one"),
+        ({"population": -1}, "expected population to be an integer of at least 0, got -1; give"),
+        ({"batch_size": 0}, "expected batch_size to be an integer of at least 1, got 0; give"),
+        ({"batches": 1.5}, "expected batches to be an integer of at least 1, got 1.5; give"),
         ({"noise": 0}, "expected noise above 0, a share of the weights' std, got 0; give 0.1"),
         ({"convention": "nips"}, "convention='nips' is not one of strict, iclr23, neurips23"),
         ({"base": "snap"}, "unknown method 'snap'"),

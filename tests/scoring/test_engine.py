@@ -186,7 +186,7 @@ def test_a_measurement_or_its_fields_and_bad_ones(tmp_path: Path) -> None:
         ({"store": 3}, "store=3 is no path .*; give the name of a file"),
         ({"store": "a\0b"}, "is no path .*; give the name of a file"),
         ({"store": "x" * 5000}, "File name too long; use another store"),
-        ({"network": {"channels": 0}}, "channels must be an integer of at least 1"),
+        ({"network": {"channels": 0}}, "channels to be an integer of at least 1"),
         ({"resolution": 10}, "multiple of 4"),
         ({"threads": 0}, "threads=0"),
         ({"workers": -1}, "give 0"),

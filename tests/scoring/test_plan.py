@@ -144,8 +144,9 @@ def test_workers() -> None:
     ("settings", "text"),
     [
         ({"bn": "forzen"}, "Did you mean 'frozen'"), ({"output": "full"}, "sum, trace"), ({"init": "he"}, "he_fan_in"),
-        ({"dtype": "float16"}, "float32"), ({"n": 1}, "compare samples; give a whole number of at least 2"),
-        ({"n": "8"}, "whole number"), ({"n": 8.5}, "whole number"), ({"data_seed": -1}, "at least 0"),
+        ({"dtype": "float16"}, "float32"), ({"n": 1}, "samples that proxies compare, to be an integer of at least 2"),
+        ({"n": "8"}, "an integer of at least 2"), ({"n": 8.5}, "an integer of at least 2"),
+        ({"data_seed": -1}, "at least 0"),
         ({"biases": "no"}, "biases='no': give True or False"),
         ({"network": "wide"}, "network='wide': give the network's settings by name, as in {'channels': 16}"),
         ({"resolution": 0}, "at least 1"), ({"in_channels": 0}, "at least 1"), ({"in_channels": True}, "at least 1"),

@@ -142,7 +142,7 @@ BAD = {
     "unknown bn": ({"bn": "freeze"}, "bn='freeze' is not one of batch, frozen, running"),
     "unknown output": ({"output": "full"}, "output='full' is not one of sum, trace"),
     "unknown init": ({"init": "he", "seed": 1}, "unknown initialisation 'he'"),
-    "bad seed": ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+    "bad seed": ({"seed": -1}, "seed to be an integer of at least 0, got -1"),
     "biases in words": ({"biases": "no"}, "biases='no': give True or False"),
     "a graph in words": ({"graph": "chain"}, "graph must be a CellGraph or None, got str; give space.graph"),
     "no module": ({"net": "resnet"}, "the network must be a torch.nn.Module, got str"),

@@ -90,14 +90,14 @@ def test_bad_options_are_told(chosen: dict[str, str], told: str) -> None:
 def test_bad_settings_are_those_of_score_space() -> None:
     with pytest.raises(InputError, match="unknown proxy 'nasw'"):
         small("nasw")
-    with pytest.raises(InputError, match="no setting 'channels'"):
+    with pytest.raises(InputError, match="'channels' is a setting of the network; give network="):
         at.Objective("nas_bench_201", ["naswot"], channels=4)
     with pytest.raises(InputError, match="bad architecture"):
         small("naswot").evaluate("nonsense")
 
 
 def test_bad_settings_of_networks_and_stores_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="channels must be an integer of at least 1, got -1"):
+    with pytest.raises(InputError, match="channels to be an integer of at least 1, got -1"):
         at.Objective("nas_bench_201", ["naswot"], n=8, network={"channels": -1})(DEAD)
     with pytest.raises(StoreError, match="store=5 is no path"):
         small("naswot", store=5)

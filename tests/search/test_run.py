@@ -174,8 +174,8 @@ def test_a_journal_of_other_steps_is_refused(tmp_path: Path) -> None:
         ("evolution", {"options": {"warm": 5}}, "it has population, tournament, warm_up. Did you mean 'warm_up'"),
         ("random", {"options": {"population": 5}}, "random has no option 'population'; it has none"),
         ("tegnas", {"options": {"population": 5}}, "tegnas has no option 'population'; it has none"),
-        ("evolution", {"options": {"population": 5.0}}, "population must be a whole number, got 5.0"),
-        ("random", {"seed": -1, "evaluations": 1}, "seed must be an integer of at least 0"),
+        ("evolution", {"options": {"population": 5.0}}, "population to be an integer of at least 1, got 5.0"),
+        ("random", {"seed": -1, "evaluations": 1}, "seed to be an integer of at least 0"),
     ],
 )
 def test_bad_settings(algorithm: str, settings: dict[str, Any], message: str) -> None:

@@ -101,7 +101,7 @@ def test_samples_extend_each_other_and_are_uniform_over_classes():
     for n, message in ((-1, "can sample 0 to"), (SPACE.size + 1, "distinct classes"), (True, "n=True")):
         with pytest.raises(InputError, match=message):
             SPACE.sample(n, 0)
-    with pytest.raises(InputError, match="seed must be an integer"):
+    with pytest.raises(InputError, match="seed to be an integer"):
         SPACE.sample(1, -1)
 
 
@@ -407,11 +407,11 @@ def test_a_source_read_twice_is_two_edges():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"channels": 0}, "channels must be an integer of at least 1"),
-        ({"layers": 3}, "layers must be"),
-        ({"layers": 2.0}, "layers must be an integer"),
-        ({"num_classes": True}, "num_classes must be an integer"),
-        ({"in_channels": -1}, "in_channels must be an integer"),
+        ({"channels": 0}, "channels to be an integer of at least 1"),
+        ({"layers": 3}, "layers to be"),
+        ({"layers": 2.0}, "layers to be an integer"),
+        ({"num_classes": True}, "num_classes to be an integer"),
+        ({"in_channels": -1}, "in_channels to be an integer"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
@@ -423,7 +423,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 def test_other_bad_settings_are_refused():
     with pytest.raises(InputError, match="resolution must be a multiple of 4"):
         SPACE.size_metrics(V2, resolution=30)
-    with pytest.raises(InputError, match="channels must be at most 4096"):
+    with pytest.raises(InputError, match="channels to be at most 4096"):
         SPACE.size_metrics(V2, channels=10**6)
     with pytest.raises(InputError, match="affine must be True or False"):
         SPACE.build(V2, 4, 4, affine=1)

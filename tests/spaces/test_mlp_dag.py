@@ -78,7 +78,7 @@ def test_path_statistics_are_those_of_the_paths() -> None:
 
 @pytest.mark.parametrize("nodes", [0, -1, 2.0, True, "3", None])
 def test_bad_numbers_of_nodes(nodes: object) -> None:
-    with pytest.raises(InputError, match=r"nodes must be an integer of at least 1, got .*; the paper has nodes=3"):
+    with pytest.raises(InputError, match=r"nodes to be an integer of at least 1, got .*; give 1 or more"):
         at.space("mlp_dag", nodes=nodes)
 
 
@@ -359,7 +359,7 @@ def test_published_sizes() -> None:
 def test_bad_settings_are_explained(setting: str) -> None:
     for value in (0, 2.5, True):
         for method in (SPACE.size_metrics, SPACE.build):
-            with pytest.raises(InputError, match=f"{setting} must be an integer of at least 1, got .*; give 1 or more"):
+            with pytest.raises(InputError, match=f"{setting} to be an integer of at least 1, got .*; give 1 or more"):
                 method("2_02_002", **{setting: value})
 
 

@@ -155,11 +155,11 @@ def test_bad_settings():
     for method in (SPACE.build, SPACE.size_metrics):
         for name in ("channels", "stacks", "modules_per_stack", "num_classes", "in_channels"):
             for value in (0, -1, 2.0, True):
-                with pytest.raises(InputError, match=f"{name} must be an integer of at least 1, got {value}"):
+                with pytest.raises(InputError, match=f"{name} to be an integer of at least 1, got {value}"):
                     method(arch, **{name: value})
         with pytest.raises(InputError, match="concatenates 3 vertices, so it needs as many channels; got 2"):
             method(arch, channels=2)
-    with pytest.raises(InputError, match="resolution must be"):
+    with pytest.raises(InputError, match="resolution to be"):
         SPACE.size_metrics(arch, resolution=0)
     for name, most in LARGEST.items():
         with pytest.raises(InputError, match=f"{name} must be at most {most}, got 100000000000; give fewer"):

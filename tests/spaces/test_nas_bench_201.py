@@ -300,12 +300,12 @@ def test_depth_layers_and_relu_units():
 
 def test_bad_sizes():
     for name in ("channels", "cells_per_stage", "num_classes", "in_channels", "resolution"):
-        with pytest.raises(InputError, match=f"{name} must be an integer of at least 1"):
+        with pytest.raises(InputError, match=f"{name} to be an integer of at least 1"):
             SPACE.size_metrics(GOOD, **{name: 0})
     with pytest.raises(InputError, match="multiple of 4"):
         SPACE.size_metrics(GOOD, resolution=30)
     for name, most in LARGEST.items():
-        with pytest.raises(InputError, match=f"{name} must be at most {most}, got 100000000000; give fewer"):
+        with pytest.raises(InputError, match=f"{name} to be at most {most}, got 100000000000; give fewer"):
             SPACE.size_metrics(GOOD, **{name: 10**11})
 
 

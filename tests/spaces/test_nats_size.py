@@ -69,9 +69,9 @@ def test_bad_widths_and_settings_are_refused():
             SPACE.string(bad)
     with pytest.raises(InputError, match="resolution must be a multiple of 4"):
         SPACE.size_metrics("8:8:8:8:8", resolution=30)
-    with pytest.raises(InputError, match="num_classes must be an integer of at least 1"):
+    with pytest.raises(InputError, match="num_classes to be an integer of at least 1"):
         SPACE.size_metrics("8:8:8:8:8", num_classes=0)
-    with pytest.raises(InputError, match="in_channels must be an integer of at least 1"):
+    with pytest.raises(InputError, match="in_channels to be an integer of at least 1"):
         SPACE.build("8:8:8:8:8", in_channels=0)
     with pytest.raises(InputError, match="expected 5 widths, got 3"):
         WidthNetwork((8, 8, 8))

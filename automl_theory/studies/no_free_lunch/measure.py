@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from automl_theory.counts import whole
 from automl_theory.errors import AutoMLTheoryError, InputError
 from automl_theory.graphs.code import LINEAR, code_graph, parse_code
 from automl_theory.infinite_width import dag_kernels, nngp_bound, ntk_bound, pair_bound, risk_term, stem_kernel
@@ -87,10 +88,7 @@ def measured(
     Errors: InputError for a bad or disconnected code, bad inputs, or a setting below 1 (fewer than 3 points).
     """
     for name, value, least in (("width", width, 1), ("points", points, 3), ("classes", classes, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(
-                f"expected {name} to be an integer of at least {least}, got {value!r}; give {least} or more"
-            )
+        whole(name, value, least)
     unit, chosen = _unit(x), tuple(int(seed) for seed in seeds)
     if unit.shape[1] < 2:
         raise InputError("a circle needs inputs of at least two numbers; give larger inputs")
@@ -177,8 +175,7 @@ def exact(codes: Sequence[str], x: Any, *, width: int, y: Any = None) -> pd.Data
     Codes of one class have one row of values. 541 codes on 128 inputs take about a second.
     Errors: InputError for a bad or disconnected code, bad inputs or labels, or a width below 1.
     """
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-        raise InputError(f"expected width to be an integer of at least 1, got {width!r}; give 1 or more")
+    whole("width", width)
     unit = _unit(x)
     flat = unit * np.sqrt(unit.shape[1])
     targets = None if y is None else _one_hot(y, len(flat))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 from automl_theory.spaces.mlp_dag import MlpDag
 
@@ -63,14 +64,14 @@ class Setup:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            _whole(name, getattr(self, name), 1)
-        _whole("workers", self.workers, 1)
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
+        whole("workers", self.workers)
         if not isinstance(self.learning_rate, int | float) or not 0 < self.learning_rate < float("inf"):
             raise InputError(f"expected learning_rate above 0, got {self.learning_rate!r}; give one such as 0.01")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"expected one or more distinct seeds, got {self.seeds!r}; give such as (0, 1, 2)")
         for seed in self.seeds:
-            _whole("a seed", seed, 0)
+            whole("a seed", seed, 0)
         for ratio in self.pruning:
             if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1:
                 raise InputError(f"expected shares of pruned weights in [0, 1), got {ratio!r}; give such as (0, 0.5)")
@@ -100,11 +101,6 @@ class Setup:
         told = asdict(self)
         del told["workers"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give {least} or more")
 
 
 FULL = Setup()

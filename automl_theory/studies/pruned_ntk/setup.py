@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from zlib import crc32
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError
 
 
@@ -36,10 +37,7 @@ class Setup:
             ("depth", self.depth, 1), ("draws", self.draws, 16), ("seed", self.seed, 0), ("workers", self.workers, 0),
             *(("a width", width, 8) for width in self.widths),
         ]:  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(
-                    f"expected {name} to be an integer of at least {least}, got {value!r}; give {least} or more"
-                )
+            whole(name, value, least)
         for keep in self.keeps:
             if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep <= 1:
                 raise InputError(f"expected keep probabilities in (0, 1], got {keep!r}; give such as (1, 0.5, 0.25)")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from automl_theory.counts import whole
 from automl_theory.errors import InputError, suggest
 from automl_theory.pruning.at_init import METHODS as AT_INIT
 from automl_theory.studies.sparse_masks.networks import NETWORKS
@@ -91,7 +92,7 @@ class Setup:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            _whole(name, getattr(self, name), 1)
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         if self.dense_epochs >= self.epochs:
             raise InputError(
                 f"expected dense_epochs below epochs={self.epochs}, the whole dense training, got {self.dense_epochs}; "
@@ -112,18 +113,13 @@ class Setup:
         for name in ("seeds", "grid_seeds", "followed_seeds"):
             _distinct(name, getattr(self, name))
             for seed in getattr(self, name):
-                _whole(f"a seed of {name}", seed, 0)
+                whole(f"a seed of {name}", seed, 0)
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides numbers, ready for JSON: all fields but `workers`."""
         told = asdict(self)
         del told["workers"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"expected {name} to be an integer of at least {least}, got {value!r}; give {least} or more")
 
 
 def _distinct(name: str, values: Sequence[Any]) -> None:

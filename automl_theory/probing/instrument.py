@@ -20,17 +20,23 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from automl_theory.probing import batch_norm, sample_wise
+from automl_theory.probing import sample_wise
 from automl_theory.probing.activations import Collector
 from automl_theory.probing.batch_norm import BnMode
-from automl_theory.probing.folding import Fold, Norm, convolve
+from automl_theory.probing.folding import Fold, convolve
 from automl_theory.probing.layer_gradients import (
     LayerGradients,
     Unsupported,
-    affine_gradients,
     conv_weight_gradients,
-    norm_gradients,
     sum_positions,
+)
+from automl_theory.probing.normalisations import (
+    batch_norm,
+    detached,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    raw_batch_norm,
 )
 from automl_theory.probing.sharing import Rectified
 
@@ -67,17 +73,17 @@ class Instrument(TorchFunctionMode):
         self.statistics = statistics
         self.recorded: list[tuple[Tensor, Tensor]] = []
         self.features: Tensor | None = None
-        self._batch_norms = 0
+        self.batch_norms = 0
         self._rectified = Rectified()
         self._folds: dict[int, Fold] = {}
-        self._handlers = self._table()
+        self.handlers = self._table()
 
     def _table(self) -> dict[Any, Handler]:
         """Functions of this pass and what answers them, as plain functions: a bound method would make a cycle."""
         mine = Instrument
-        table: dict[Any, Handler] = {F.batch_norm: mine._batch_norm, torch.batch_norm: mine._raw_batch_norm}
+        table: dict[Any, Handler] = {F.batch_norm: batch_norm, torch.batch_norm: raw_batch_norm}
         table |= {
-            F.instance_norm: mine._instance_norm,
+            F.instance_norm: instance_norm,
             F.linear: mine._linear,
             Tensor.view: mine._view,
             Tensor.view_as: mine._view_as,
@@ -89,7 +95,7 @@ class Instrument(TorchFunctionMode):
         if self.gradients is not None:
             for rank, convolution in ((1, torch.conv1d), (2, torch.conv2d), (3, torch.conv3d)):
                 table[convolution] = partial(mine._convolution, function=convolution, rank=rank)
-            table |= {F.layer_norm: mine._layer_norm, F.group_norm: mine._group_norm}
+            table |= {F.layer_norm: layer_norm, F.group_norm: group_norm}
         return table
 
     def __torch_function__(
@@ -97,7 +103,7 @@ class Instrument(TorchFunctionMode):
     ) -> Any:
         """Send a call to its handler, or check that it leaves samples and counted parameters alone."""
         kwargs = kwargs or {}
-        handler = self._handlers.get(func)
+        handler = self.handlers.get(func)
         if handler is not None:
             return handler(self, *args, **kwargs)
         result = func(*args, **kwargs)
@@ -138,7 +144,7 @@ class Instrument(TorchFunctionMode):
             raise Unsupported(f"a counted parameter of shape {tuple(operand.shape)} is used by {_name(func)}")
         if operand.requires_grad and operand.is_leaf:
             raise Unsupported(f"{_name(func)} reads a tensor that requires gradients and is no parameter")
-        fold = self._fold_of(operand)
+        fold = self.fold_of(operand)
         if fold is not None:
             fold.close()
 
@@ -166,8 +172,8 @@ class Instrument(TorchFunctionMode):
         self.features = input
         if gradients is None:
             return F.linear(input, weight, bias)
-        self._require_samples(input, "linear")
-        out = gradients.watch(F.linear(input, weight.detach(), _detached(bias)), weight, bias)
+        self.require_samples(input, "linear")
+        out = gradients.watch(F.linear(input, weight.detach(), detached(bias)), weight, bias)
         counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
         if counts_weight or counts_bias:
 
@@ -198,7 +204,7 @@ class Instrument(TorchFunctionMode):
     ) -> Tensor:
         gradients = self.gradients
         assert gradients is not None
-        self._require_samples(input, function.__name__, rank + 2)
+        self.require_samples(input, function.__name__, rank + 2)
         steps, spread = _tuple(stride, rank), _tuple(dilation, rank)
         named = isinstance(padding, str)
         pad = _named_padding(padding, weight.shape[2:], spread) if named else _tuple(padding, rank)
@@ -211,7 +217,7 @@ class Instrument(TorchFunctionMode):
             fold.output = weakref.ref(out)
             self._folds[id(out)] = fold
         else:
-            out = function(input, shaped, _detached(bias), steps, pad, spread, groups)
+            out = function(input, shaped, detached(bias), steps, pad, spread, groups)
             out = gradients.watch(out, weight, bias)
         if counts_weight or counts_bias:
 
@@ -229,149 +235,10 @@ class Instrument(TorchFunctionMode):
         """Whether a BatchNorm after this convolution is constant, and folding it saves work."""
         return self.bn == "frozen" and len(self.sizes) == 1 and math.prod(input.shape[2:]) > math.prod(weight.shape[1:])
 
-    def _fold_of(self, tensor: Tensor) -> Fold | None:
+    def fold_of(self, tensor: Tensor) -> Fold | None:
+        """The fold of the convolution whose output this is, or None."""
         fold = self._folds.get(id(tensor))
         return fold if fold is not None and fold.output is not None and fold.output() is tensor else None
-
-    def _batch_norm(
-        self,
-        input: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        if self.statistics is not None:
-            if self._batch_norms == len(self.statistics):
-                raise Unsupported("BatchNorm is called more often here than on the whole batch")
-            mean, inverse = self.statistics[self._batch_norms]
-            self._batch_norms += 1
-            return batch_norm.affine(input, mean, inverse, weight, bias)
-        gradients = self.gradients
-        running = (running_mean, running_var)
-        if gradients is None:
-            out, constants = batch_norm.normalise(input, running, weight, bias, eps, self.bn, self.sizes)
-            self.recorded.extend(constants)
-            return out
-        fold = self._fold_of(input)
-        folded = fold is not None and fold.open
-        if not folded:
-            self._require_samples(input, "batch_norm")
-        fixed = (_detached(weight), _detached(bias))
-        out, constants = batch_norm.normalise(
-            input, running, *fixed, eps, self.bn, self.sizes, fold if folded else None
-        )
-        self.recorded.extend(constants)
-        out = gradients.watch(out, weight, bias)
-        if fold is not None and folded:
-            fold.take(Norm(weight, bias, *constants[0]))
-            return out
-        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
-        if counts_weight or counts_bias:
-
-            def read(inputs: Tensor, grad: Tensor) -> None:
-                parts = zip(inputs.split(self.sizes), grad.split(self.sizes), constants, strict=True)
-                rows = [norm_gradients(x_part, g_part, *values) for x_part, g_part, values in parts]
-                if counts_weight and weight is not None:
-                    gradients.add(weight, torch.cat([scale for scale, _ in rows]))
-                if counts_bias and bias is not None:
-                    gradients.add(bias, torch.cat([shift for _, shift in rows]))
-
-            gradients.listen(out, input, read)
-        return out
-
-    def _raw_batch_norm(
-        self,
-        input: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        training: bool,
-        momentum: float,
-        eps: float,
-        cudnn_enabled: bool,
-    ) -> Tensor:
-        return self._batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-
-    def _layer_norm(
-        self,
-        input: Tensor,
-        normalized_shape: Sequence[int],
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        if input.ndim <= len(normalized_shape):
-            raise Unsupported("layer_norm over the sample dimension")
-        return self._affine(
-            input, F.layer_norm(input, normalized_shape, None, None, eps), weight, bias, channel_first=False
-        )
-
-    def _group_norm(
-        self,
-        input: Tensor,
-        num_groups: int,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        return self._affine(input, F.group_norm(input, num_groups, None, None, eps), weight, bias, channel_first=True)
-
-    def _instance_norm(
-        self,
-        input: Tensor,
-        running_mean: Tensor | None = None,
-        running_var: Tensor | None = None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        use_input_stats: bool = True,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        mean, var = (None, None) if use_input_stats else (running_mean, running_var)
-        if use_input_stats:
-            # F.instance_norm's own backward pass is wrong for one sample in channels-last (torch 2.13).
-            normalised = F.group_norm(input, input.shape[1], None, None, eps)
-        else:
-            normalised = F.instance_norm(input, mean, var, None, None, False, 0.0, eps)
-        if self.gradients is None:
-            for value, operation in ((weight, torch.mul), (bias, torch.add)):
-                if value is not None:
-                    normalised = operation(normalised, batch_norm.per_channel(value, normalised))
-            return normalised
-        return self._affine(input, normalised, weight, bias, channel_first=True)
-
-    def _affine(
-        self, x: Tensor, normalised: Tensor, weight: Tensor | None, bias: Tensor | None, *, channel_first: bool
-    ) -> Tensor:
-        """γ·x̂ + β for a normalisation of single samples, with γ and β counted."""
-        gradients = self.gradients
-        assert gradients is not None
-        self._require_samples(x, "normalisation")
-        out = normalised
-        for value, operation in ((_detached(weight), torch.mul), (_detached(bias), torch.add)):
-            if value is not None:
-                out = operation(out, batch_norm.per_channel(value, out) if channel_first else value)
-        out = gradients.watch(out, weight, bias)
-        counts_weight, counts_bias = gradients.wants(weight), gradients.wants(bias)
-        if counts_weight or counts_bias:
-            affine = weight if weight is not None else bias
-            assert affine is not None
-            shape = affine.shape
-
-            def read(constant: Tensor, grad: Tensor) -> None:
-                scale, shift = affine_gradients(constant, grad, shape, channel_first)
-                if counts_weight and weight is not None:
-                    gradients.add(weight, scale)
-                if counts_bias and bias is not None:
-                    gradients.add(bias, shift)
-
-            gradients.listen(out, normalised, read)
-        return out
 
     # Activations ------------------------------------------------------------------------------------------------
 
@@ -393,7 +260,8 @@ class Instrument(TorchFunctionMode):
             self.codes.add(input, out)
         return out
 
-    def _require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
+    def require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
+        """Refuse the input of a layer that is not one row a sample, or that `_guard` refuses."""
         assert self.gradients is not None
         self._guard(x, layer)
         if x.ndim < 2 or len(x) != self.gradients.n or (ndim is not None and x.ndim != ndim):
@@ -402,10 +270,6 @@ class Instrument(TorchFunctionMode):
 
 def _refuse_script(function: Any, *args: Any, **kwargs: Any) -> None:
     raise Unsupported(f"{function.name} is scripted (torch.jit), and what it does cannot be watched")
-
-
-def _detached(parameter: Tensor | None) -> Tensor | None:
-    return None if parameter is None else parameter.detach()
 
 
 def _tuple(value: Any, rank: int) -> tuple[int, ...]:

@@ -102,15 +102,6 @@ def zen(signals: Signals, samples: int = 16) -> Value:
 
 PROXIES = [
     Proxy("jacov", "expressivity", "maximize", "1", jacov, frozenset({"input_gradients"}), core=False),
-    Proxy(
-        "epe_nas",
-        "expressivity",
-        "maximize",
-        "nats",
-        epe_nas,
-        frozenset({"input_gradients", "labels"}),
-        core=False,
-        revision=2,
-    ),
+    Proxy("epe_nas", "expressivity", "maximize", "nats", epe_nas, frozenset({"input_gradients", "labels"}), core=False),
     Proxy("zen", "expressivity", "maximize", "nats", zen, core=False),
 ]

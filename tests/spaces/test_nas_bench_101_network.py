@@ -162,7 +162,7 @@ def test_bad_settings():
     with pytest.raises(InputError, match="resolution to be"):
         SPACE.size_metrics(arch, resolution=0)
     for name, most in LARGEST.items():
-        with pytest.raises(InputError, match=f"{name} must be at most {most}, got 100000000000; give fewer"):
+        with pytest.raises(InputError, match=f"{name} to be at most {most}, got 100000000000; give fewer"):
             SPACE.size_metrics(arch, **{name: 10**11})
     with pytest.raises(InputError, match="unknown initialisation 'he'"):
         SPACE.build(arch, init="he")

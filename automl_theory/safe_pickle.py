@@ -127,7 +127,7 @@ class _Dtype:
     """A numpy dtype of numbers or fixed-length text, made from its checked code and byte order."""
 
     __slots__ = ("value",)
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's way to say unhashable; mypy wants a function
 
     def __init__(self, code: object, *flags: object) -> None:
         text = code.decode("latin1") if isinstance(code, bytes) else code
@@ -148,7 +148,7 @@ class _Array:
     """An array on its way: numpy's `_reconstruct` makes it empty, BUILD then gives dtype, shape, order and bytes."""
 
     __slots__ = ("reader", "value")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's way to say unhashable; mypy wants a function
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

@@ -216,7 +216,7 @@ def main() -> None:
             "worst_ratios": {name: max(values) for name, values in ratios.items() if name.endswith("plain")},
             "rows": rows,
         }
-        report["threads"][str(threads)] = result  # type: ignore[index]
+        report["threads"][str(threads)] = result
         print(json.dumps(result["median_ratios"], indent=1), flush=True)
     report["agreement_with_torch_func"] = {arch: agreement(arch, options.n) for arch in cells[:3]}
     report["peak_memory_mb"] = {

@@ -98,7 +98,7 @@ def machine(cells: int, n: int) -> float:
     def programs(count: int) -> float:
         command = [sys.executable, __file__, "--loop", "--cells", str(cells), "--n", str(n)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        running: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(count)]  # type: ignore[call-overload]
+        running: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(count)]
         for program in running:
             program.stdout.readline()
         for program in running:

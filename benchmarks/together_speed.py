@@ -52,7 +52,7 @@ def measure(cells: int, sizes: list[int], options: argparse.Namespace, per_stage
         return [result for results in found for result in results]
 
     ways: dict[str, Callable[[], list[task.Result]]] = {"one": one}
-    ways |= {str(size): lambda size=size: many(size) for size in sizes}  # type: ignore[misc]
+    ways |= {str(size): lambda size=size: many(size) for size in sizes}
     values: dict[str, list[task.Result]] = {}
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(options.rounds):

@@ -71,7 +71,7 @@ def measure_cell(arch: str, n: int) -> dict[str, float]:
         assert not reasons, reasons
 
     ways: dict[str, Callable[[], None]] = {"plain": plain}
-    ways |= {name: lambda names=names: scored(names) for name, names in GROUPS.items()}  # type: ignore[misc]
+    ways |= {name: lambda names=names: scored(names) for name, names in GROUPS.items()}
     for way in ways.values():
         way()
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -120,7 +120,7 @@ def main() -> None:
             "worst_ratio": max(ratios["zero_cost"]),
             "rows": rows,
         }
-        print(json.dumps({k: v for k, v in threads[str(count)].items() if k != "rows"}, indent=1))  # type: ignore[attr-defined]
+        print(json.dumps({k: v for k, v in threads[str(count)].items() if k != "rows"}, indent=1))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report | {"threads": threads}, indent=1) + "\n", encoding="utf-8")
 

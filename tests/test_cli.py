@@ -116,7 +116,7 @@ def test_darts_from_a_sample_to_a_table(capsys: pytest.CaptureFixture[str]) -> N
     assert table.index.tolist() == table["canonical"].tolist() == darts.sample(3, 0)
     assert table.attrs["settings"]["network"] == {"channels": 2, "layers": 5, "num_classes": 10, "in_channels": 3}
     assert set(table["ntk_lambda_min_status"]) <= {"ok", "rank_deficient"}
-    sizes = [darts.size_metrics(arch, 2, 5)["parameters"] for arch in table.index]  # type: ignore[attr-defined]
+    sizes = [darts.size_metrics(arch, 2, 5)["parameters"] for arch in table.index]
     assert table["parameters"].tolist() == sizes
     assert table["paths"].tolist() == at.graph_metrics(darts, table.index)["paths"].tolist()
     run(capsys, "score", "darts", "--sample", "3", *tiny, "--store", "d.db", "--export", "e.csv")
@@ -205,7 +205,7 @@ def made_table(path: str) -> pd.DataFrame:
 
 
 def test_trained_results_of_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("nats_bench")
+    pytest.importorskip("nats_bench", reason="needs the extra 'dev'")
     folder = builders.nats_folder(Path("NATS-tss-v1_0-3ffb9-simple"))
     made_table("t.csv")
     out, _ = run(capsys, "rank", "t.csv", "--accuracy", folder, "--dataset", "CIFAR-100", "--epochs", 3)
@@ -399,7 +399,7 @@ def test_one_network_from_the_working_folder(capsys: pytest.CaptureFixture[str])
     assert " std " in seeded.splitlines()[0]
     three = read_table("three.csv")
     batch = at.load_batch("digits", 8, 0, size=8)
-    import user_module  # type: ignore[import-not-found]
+    import user_module
 
     values = [at.score(user_module.net, batch.x, batch.y, ["naswot"], seed=k)["naswot"] for k in range(3)]
     assert three["naswot"].tolist() == [pytest.approx(sum(values) / 3)]

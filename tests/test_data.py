@@ -61,7 +61,7 @@ def test_default_batch() -> None:
 @pytest.mark.parametrize("spec", ["digits", "gaussian"])
 def test_a_batch_depends_on_its_arguments_alone(spec: str) -> None:
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)  # noqa: NPY002  # that state is the matter
     one = load_batch(spec, 23, 5, size=12, channels=1)
     torch.manual_seed(2)
     two = load_batch(spec, 23, 5, size=12, channels=1)

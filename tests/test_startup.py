@@ -95,20 +95,21 @@ def test_tables_are_read_ranked_and_reported_without_torch(tmp_path: Path) -> No
         import automl_theory as at
         from automl_theory.cli import main
 
-        df = pd.DataFrame({{"a": [1.0, 2.0, 3.0, 4.0], "parameters": [1.0, 3.0, 2.0, 4.0], "test_loss": [4.0, 2.0, 3.0, 1.0]}})
+        df = pd.DataFrame({{"a": [1.0, 2, 3, 4], "parameters": [1.0, 3, 2, 4], "test_loss": [4.0, 2, 3, 1]}})
         df.index = pd.Index(["p", "q", "r", "s"], name="arch")
         proxy = {{"family": "convergence", "direction": "maximize", "unit": "", "formula": ""}}
         df.attrs = {{"proxies": {{"a": proxy, "parameters": {{**proxy, "family": "size"}}}}}}
         from automl_theory.scoring.files import write_table
 
         write_table(df, {str(tmp_path / "t.csv")!r})
-        for arguments in (["rank", {str(tmp_path / "t.csv")!r}], ["report", {str(tmp_path / "t.csv")!r}, "--output", {str(tmp_path / "r.html")!r}]):
+        table, page = {str(tmp_path / "t.csv")!r}, {str(tmp_path / "r.html")!r}
+        for arguments in (["rank", table], ["report", table, "--output", page]):
             try:
                 main(arguments)
             except SystemExit as stop:
                 assert not stop.code, stop.code
         at.join, at.rank, at.report, at.load_accuracy, at.graph_metrics
-    """  # noqa: E501
+    """
     assert "torch" not in imported(code)
     assert (tmp_path / "r.html").exists()
 

@@ -198,7 +198,7 @@ def test_the_default_recipe_is_that_of_nas_bench_201_but_shorter() -> None:
 )
 def test_a_wrong_recipe_names_the_setting(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
-        Recipe(**wrong)  # type: ignore[arg-type]
+        Recipe(**wrong)
 
 
 def test_wrong_data_or_network_is_refused() -> None:
@@ -215,11 +215,11 @@ def test_wrong_data_or_network_is_refused() -> None:
         train(perceptron(), (x, y), (x, y - 1))
     for data in ((x.numpy(), y.numpy()), (x, y, y)):
         with pytest.raises(InputError, match=r"train_data as a pair \(x, y\) of tensors; convert with torch.as_tensor"):
-            train(perceptron(), data, (x, y))  # type: ignore[arg-type]
+            train(perceptron(), data, (x, y))
     with pytest.raises(InputError, match="data with as many labels as inputs, got 0 and 0"):
         evaluate(perceptron(), (x[:0], y[:0]))
     with pytest.raises(InputError, match=r"expected an nn\.Module to train, got NoneType; build the network first"):
-        train(None, (x, y), (x, y))  # type: ignore[arg-type]
+        train(None, (x, y), (x, y))
     with pytest.raises(InputError, match="seed"):
         train(perceptron(), (x, y), (x, y), seed=-1)
     with pytest.raises(InputError, match=r"logits of shape \(20, classes\)"):

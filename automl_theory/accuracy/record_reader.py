@@ -55,7 +55,7 @@ class RecordReader(Reader):
     max_containers = FEW_CONTAINERS
 
     def __init__(self, window: Window, found: Callable[[dict[Any, Any]], None]) -> None:
-        super().__init__(window, "ASCII", MAX_ITEM, MAX_ITEM)  # type: ignore[arg-type]
+        super().__init__(cast(Any, window), "ASCII", MAX_ITEM, MAX_ITEM)
         self.window, self.found = window, found
         window.after_refill = self.check_size
         self.memo: Any = Memo()
@@ -74,10 +74,10 @@ class RecordReader(Reader):
         try:
             while True:
                 dispatch[read(1)[0]](self)
-        except pickle._Stop as stop:  # type: ignore[attr-defined]
+        except pickle._Stop as stop:  # type: ignore[attr-defined]  # how Python's own unpickler ends
             return stop.value
 
-    def persistent_load(self, pid: object) -> None:  # type: ignore[override]
+    def persistent_load(self, pid: object) -> Any:
         """A tensor's storage, which lies elsewhere in the file: it is not read."""
         return
 

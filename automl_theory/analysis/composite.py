@@ -54,7 +54,7 @@ DEFAULT = {
 """Part of `RankComposite.default()` → its direction, and what it is in for."""
 
 
-class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class RankComposite(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Unsupervised rank aggregation as a scikit-learn transformer; see the head of this file for the formula.
 
     Arguments:

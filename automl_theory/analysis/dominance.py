@@ -81,8 +81,8 @@ def front_of_three(points: Floats) -> FrontOfThree:
         kept = np.zeros(len(rank), dtype=np.int64)
         kept[rank] = good
         closed.append(np.append(np.cumsum(kept) - 1, -1))
-    new = tuple(close[rank[good]] for close, rank in zip(closed, (x, y, z), strict=True))
-    return FrontOfThree(mask, row[good], new, closed[2][cover[good]])  # type: ignore[arg-type]
+    x, y, z = (close[rank[good]] for close, rank in zip(closed, (x, y, z), strict=True))
+    return FrontOfThree(mask, row[good], (x, y, z), closed[2][cover[good]])
 
 
 def layer_numbers(points: Floats) -> Ints:

@@ -38,7 +38,8 @@ def front_accuracy(
 
     def means(weights: NDArray[np.int64]) -> tuple[float, float]:
         on, off = (weights * (front[one] == side) for side in (True, False))
-        return tuple(float(w @ place[one] / w.sum()) if w.sum() else np.nan for w in (on, off))  # type: ignore[return-value]
+        first, second = (float(w @ place[one] / w.sum()) if w.sum() else np.nan for w in (on, off))
+        return first, second
 
     rows: dict[str, tuple[float, float, float, int]] = {}
     seen = means(groups.count)

@@ -124,7 +124,8 @@ def _evaluate(plan: _Plan, w: Floats) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         tau = difference / np.sqrt(pairs - ties_x) / np.sqrt(pairs - ties_y)
         rho = covariance / np.sqrt(variance_x) / np.sqrt(variance_y)
-    return tuple(np.where(defined, np.clip(v, -1.0, 1.0), np.nan) for v in (tau, rho))  # type: ignore[return-value]
+    tau, rho = (np.where(defined, np.clip(v, -1.0, 1.0), np.nan) for v in (tau, rho))
+    return tau, rho
 
 
 def _discordant(levels: tuple[_Level, ...], w: Floats) -> Floats:

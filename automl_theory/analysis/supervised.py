@@ -28,7 +28,7 @@ from automl_theory.analysis.seeds import named_seeds
 from automl_theory.errors import InputError
 
 
-class AccuracyComposite(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class AccuracyComposite(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Ridge regression on proxy percentiles as a scikit-learn regressor; `predict` is in the target's unit.
 
     The predicted percentile p is read off the sorted training targets, linearly between them; beyond the ends it goes

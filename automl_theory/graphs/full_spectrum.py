@@ -34,7 +34,8 @@ def coordinate(*axes: float | None, zero_for_undefined: bool = False) -> Coordin
     """Return the coordinate of its four axes; None if one is, unless undefined axes count as zero."""
     if zero_for_undefined:
         return Coordinate(*(axis or 0.0 for axis in axes))
-    return None if any(axis is None for axis in axes) else Coordinate(*axes)  # type: ignore[arg-type]
+    defined = [axis for axis in axes if axis is not None]
+    return Coordinate(*defined) if len(defined) == len(axes) else None
 
 
 def length(point: Coordinate | None) -> float | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -103,9 +104,10 @@ class MlpDagNetwork(nn.Module):
         if self.scale != "none":
             x = F.normalize(x, dim=1) * (self.in_features**0.5 if self.scale == "dimension" else 1.0)
         values: list[Tensor] = [self._stem(x)]
-        for group, edges in zip(self.operations, self._to_from_dag_layers, strict=True):
+        groups: Any = self._to_from_dag_layers
+        for group, edges in zip(self.operations, groups, strict=True):
             terms = [
-                values[source] if operation == SKIP else edges[source][0](values[source])  # type: ignore[index]
+                values[source] if operation == SKIP else edges[source][0](values[source])
                 for source, operation in enumerate(group)
                 if operation != ZERO
             ]

@@ -10,6 +10,7 @@ the modes differ in where μ, v come from and in what the backward pass treats a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -87,6 +88,10 @@ class _Coupled(torch.autograd.Function):
         return for_x, for_weight, for_bias, None
 
 
+_FROZEN: Callable[..., Any] = _Frozen.apply
+_COUPLED: Callable[..., Any] = _Coupled.apply
+
+
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
     """Reshape (C,) `values` so that they broadcast over dimension 1 of `like`."""
     return values.view((1, -1) + (1,) * (like.ndim - 2))
@@ -125,7 +130,7 @@ def normalise(
         return y, [(mean.clone(), (var + eps).rsqrt())] * len(sizes)
     parts = x.split(sizes) if len(sizes) > 1 else (x,)
     if mode == "batch":
-        coupled = [_Coupled.apply(part, weight, bias, eps) for part in parts]  # type: ignore[no-untyped-call]
+        coupled = [_COUPLED(part, weight, bias, eps) for part in parts]
         return _joined(coupled), []
     learns = any(p is not None and p.requires_grad for p in (weight, bias))
     outputs, constants = [], []
@@ -136,7 +141,7 @@ def normalise(
                 inverse = (var + eps).rsqrt()
             y = affine(part, mean, inverse, weight, bias)
         else:
-            y, mean, inverse = _Frozen.apply(part, weight, bias, eps, fold)  # type: ignore[no-untyped-call]
+            y, mean, inverse = _FROZEN(part, weight, bias, eps, fold)
         outputs.append(y)
         constants.append((mean, inverse))
     return _joined(outputs), constants

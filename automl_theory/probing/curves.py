@@ -57,7 +57,7 @@ def outputs(function: Function, x: Tensor) -> Tensor:
 def _quiet() -> Iterator[None]:
     """Torch loads its rules for forward-mode differentiation on first use, through a deprecated door of its own."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)  # see above
         yield
 
 

@@ -15,7 +15,7 @@ b = mean(gy·x̂):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class _Convolve(torch.autograd.Function):
         for_x, for_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and not plan.inputs_only
         if not for_x and not for_weight:
             return None, None, None, None
-        gx, gw = _ConvolveBack.apply(grads[0], x, weight, geometry, for_x, for_weight)  # type: ignore[no-untyped-call]
+        gx, gw = _CONVOLVE_BACK(grads[0], x, weight, geometry, for_x, for_weight)
         return gx, gw, None, None
 
 
@@ -122,7 +122,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         x, weight, mean, inverse = ctx.saved_tensors
-        gx: Tensor = _NormaliseBack.apply(grads[0], x, weight, mean, inverse, ctx.eps)  # type: ignore[no-untyped-call]
+        gx: Tensor = _NORMALISE_BACK(grads[0], x, weight, mean, inverse, ctx.eps)
         return gx, None, None, None
 
 
@@ -158,11 +158,19 @@ class _NormaliseBack(torch.autograd.Function):
         return for_gy, for_x, None, None, None, None
 
 
+_CONVOLVE: Callable[..., Any] = _Convolve.apply
+_CONVOLVE_BACK: Callable[..., Any] = _ConvolveBack.apply
+_NORMALISE: Callable[..., Any] = _Normalise.apply
+_NORMALISE_BACK: Callable[..., Any] = _NormaliseBack.apply
+
+
 def convolve(x: Tensor, weight: Tensor, geometry: Geometry, plan: Backward) -> Tensor:
     """z = weight ∗ x for x (n, C, …), differentiable twice."""
-    return _Convolve.apply(x, weight, geometry, plan)  # type: ignore[no-any-return, no-untyped-call]
+    out: Tensor = _CONVOLVE(x, weight, geometry, plan)
+    return out
 
 
 def batch_normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """BatchNorm of x (m, C, …) by its own statistics, differentiable twice; weight and bias are constants."""
-    return _Normalise.apply(x, weight, bias, eps)  # type: ignore[no-any-return, no-untyped-call]
+    out: Tensor = _NORMALISE(x, weight, bias, eps)
+    return out

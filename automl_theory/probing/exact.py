@@ -133,7 +133,7 @@ class _Pass:
         gradients = vmap(grad(scalar, has_aux=True), (None, 0, None), chunk_size=max(1, MEMORY // (8 * costs)))
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "There is a performance drop")
+                warnings.filterwarnings("ignore", "There is a performance drop")  # torch has no batching rule there
                 by_seed = [gradients(block, x, seed) for seed in self.seeds]
         except (Unsupported, Mixing):
             raise

@@ -13,7 +13,7 @@ Every edge into a node of a cell then sees the same tensor g. It pays where J is
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,10 @@ class _Convolution(torch.autograd.Function):
         return torch.ops.aten.convolution_backward(grads[0], x, weight, None, *arguments)[0], None, None, None, None
 
 
+_CONVOLUTION: Callable[..., Any] = _Convolution.apply
+
+
 def convolve(x: Tensor, weight: Tensor, arguments: Sequence[Sequence[int]], groups: int, fold: Fold) -> Tensor:
     """z = weight ∗ x for x (n, C, …) and `arguments` (stride, padding, dilation), ready to be folded in `fold`."""
-    return _Convolution.apply(x, weight, arguments, groups, fold)  # type: ignore[no-any-return, no-untyped-call]
+    out: Tensor = _CONVOLUTION(x, weight, arguments, groups, fold)
+    return out

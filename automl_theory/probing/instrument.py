@@ -116,12 +116,12 @@ class Instrument(TorchFunctionMode):
         if self.gradients is not None:
             self._scripted = _Scripted.__call__
             _Scripted.__call__ = _refuse_script
-        super().__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch gives its modes no types
         return self
 
     def __exit__(self, *failure: Any) -> None:
         """Leave the pass; refuse it if a tensor that was handed out twice was written into."""
-        super().__exit__(*failure)  # type: ignore[no-untyped-call]
+        super().__exit__(*failure)  # type: ignore[no-untyped-call]  # torch gives its modes no types
         if self.gradients is not None:
             _Scripted.__call__ = self._scripted
         self._folds.clear()

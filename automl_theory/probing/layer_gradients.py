@@ -46,6 +46,9 @@ class _Anchored(torch.autograd.Function):
         return None, None
 
 
+_ANCHORED: Callable[..., Any] = _Anchored.apply
+
+
 class LayerGradients:
     """Collects layers in the forward pass and their Grams in the backward pass.
 
@@ -90,7 +93,7 @@ class LayerGradients:
         self._uses.update(id(p) for p in wanted)
         if not output.requires_grad:
             self._anchored = True
-            anchored: Tensor = _Anchored.apply(output.detach(), self._anchor)  # type: ignore[no-untyped-call]
+            anchored: Tensor = _ANCHORED(output.detach(), self._anchor)
             return anchored
         if not self._anchored:
             raise Unsupported("the input of a layer requires gradients for other reasons")
@@ -204,7 +207,8 @@ def conv_weight_gradients(
     _, gradient, _ = torch.ops.aten.convolution_backward(
         seed, image, shape, None, stride, padding, dilation, False, nothing, n * groups, [False, True, False]
     )
-    return gradient.reshape(n, -1)  # type: ignore[no-any-return]
+    rows: Tensor = gradient.reshape(n, -1)
+    return rows
 
 
 def sum_positions(x: Tensor) -> Tensor:

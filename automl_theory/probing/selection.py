@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ def select_parameters(net: nn.Module, biases: bool, keep: ParameterFilter = None
             pattern = re.compile(keep)
         except re.error as error:
             raise InputError(f"parameters={keep!r} is no regular expression: {error}") from None
-        predicate: Callable[[str], bool] = lambda name: pattern.search(name) is not None  # noqa: E731
+        predicate: Callable[[str], Any] = pattern.search
     elif keep is not None and not callable(keep):
         raise InputError(f"parameters={keep!r}: give a regular expression, or a function of a parameter's name")
     else:

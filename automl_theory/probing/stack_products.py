@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,5 +41,6 @@ def unfolded_gradients(x: Tensor, grad: Tensor, conv: nn.Conv2d) -> Tensor:
     A grouped convolution of thousands of groups is the slower way there, as the authors of torch's per-sample
     gradients found for 32 samples and more (`torch.nn.utils._expanded_weights.conv_utils`).
     """
-    patches = F.unfold(x, conv.kernel_size, conv.dilation, conv.padding, conv.stride)  # type: ignore[arg-type]
+    geometry: Any = (conv.kernel_size, conv.dilation, conv.padding, conv.stride)
+    patches = F.unfold(x, *geometry)
     return torch.bmm(grad.flatten(2), patches.transpose(1, 2)).flatten(1)

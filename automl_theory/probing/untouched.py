@@ -35,7 +35,7 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     modules = [(m, dict(m.__dict__), [dict(m.__dict__[name]) for name in _REGISTRIES]) for m in net.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in _held(modules, 0)]
     buffers = [(b, b.detach().clone()) for b in _held(modules, 1)]
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002  # that state is the matter
     cuda = torch.cuda.is_initialized()
     cuda_rng = torch.cuda.get_rng_state_all() if cuda else []
     try:
@@ -65,7 +65,7 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
         torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+        np.random.set_state(states[1])  # noqa: NPY002  # that state is the matter
         random.setstate(states[2])
         if cuda_rng:
             torch.cuda.set_rng_state_all(cuda_rng)

@@ -33,7 +33,8 @@ def _correlation(signals: Signals) -> Array | None:
             "the gradient of a sample is the same for all entries of the input, and correlates with nothing"
         )
     unit = centred / norms
-    return np.clip(unit @ unit.T, -1.0, 1.0)  # type: ignore[no-any-return]
+    clipped: Array = np.clip(unit @ unit.T, -1.0, 1.0)
+    return clipped
 
 
 def jacov(signals: Signals) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,12 @@ from automl_theory.errors import InputError
 Counts = NDArray[np.int64]
 
 
-def check_density(density: object) -> float:
+def check_density(density: Any) -> float:
     """Return density as a float; InputError unless it is a number in (0, 1]."""
     number = isinstance(density, int | float | np.integer | np.floating) and not isinstance(density, bool)
-    if not number or not 0 < float(density) <= 1:  # type: ignore[arg-type]
+    if not number or not 0 < density <= 1:
         raise InputError(f"expected density in (0, 1], the share of weights to keep, got {density!r}; give 0.05, say")
-    return float(density)  # type: ignore[arg-type]
+    return float(density)
 
 
 def budget(total: int, density: float) -> int:

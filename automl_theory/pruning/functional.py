@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -85,7 +86,7 @@ def mean_loss(
             )
         return loss(logits, y.to(logits.device))
 
-    return [lambda x=x, y=y: of(x, y) for x, y in setting.batches]  # type: ignore[misc]
+    return [partial(of, x, y) for x, y in setting.batches]
 
 
 def gradients(value: Tensor, weights: Mapping[str, Tensor], create_graph: bool = False) -> Tensors:

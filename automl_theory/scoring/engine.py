@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from functools import partial
 from itertools import product
@@ -189,11 +189,11 @@ def _keep(kept: ScoreStore, arch: str, seed: int, result: task.Result) -> str | 
     return None
 
 
-def _run_here(tasks: list[Any], *, function: Callable[[Any], Any], workers: int, **options: Any) -> Iterator[Outcome]:
+def _run_here(tasks: list[Any], *, function: Callable[[Any], Any], workers: int, **options: Any) -> Generator[Outcome]:
     return run_tasks(function, tasks, workers=min(workers, len(tasks)), **options)
 
 
-def _run_on_ray(tasks: list[Any], *, function: Callable[[Any], Any], **options: Any) -> Iterator[Outcome]:
+def _run_on_ray(tasks: list[Any], *, function: Callable[[Any], Any], **options: Any) -> Generator[Outcome]:
     from automl_theory.scoring.ray_executor import run_tasks
 
     return run_tasks(function, tasks, **options)
@@ -218,14 +218,14 @@ def _run(
     checks: list[task.Task],
     tasks: list[task.Task],
     before: int,
-    run: Callable[[list[task.Task]], Iterator[Outcome]],
+    run: Callable[[list[task.Task]], Generator[Outcome]],
     told: Report,
 ) -> None:
     finished, total, failed = before, before + len(tasks), 0
     try:
         told(finished, total, failed)
         outcomes = run([*checks, *tasks])
-        with closing(outcomes):  # type: ignore[type-var]
+        with closing(outcomes):
             for outcome in outcomes:
                 arch, seed, names = outcome.task
                 if not names:

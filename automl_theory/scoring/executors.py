@@ -14,14 +14,14 @@ import pickle
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from automl_theory.counts import whole
 from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_line
@@ -65,7 +65,7 @@ def run_tasks(
     threads: int = 1,
     initializer: Callable[..., object] | None = None,
     initargs: tuple[Any, ...] = (),
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield the `Outcome` of `function(task)` for each task, as they finish.
 
     `workers` processes with `threads` threads each; 0 runs in this process, one task after the other. `tasks` is
@@ -91,7 +91,7 @@ def _run_here(
     threads: int,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     try:
         if initializer:
             initializer(*initargs)
@@ -133,7 +133,7 @@ class _Pool:
         self.again: deque[_Job] = deque()
         self.failed_starts = 0
 
-    def run(self, tasks: Iterable[Any]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Any]) -> Generator[Outcome]:
         """Hand out tasks, yield outcomes, and leave no process behind."""
         queue = iter(tasks)
         clean = False

@@ -93,7 +93,8 @@ def _score(
     name: str, net: nn.Module, x: torch.Tensor, y: torch.Tensor, proxies: list[str], seed: int | None, m: Measurement
 ) -> Scores:
     try:
-        return score(net, x, y, proxies, seed=seed, init=m.init, bn=m.bn, output=m.output, biases=m.biases)  # type: ignore[arg-type]
+        named: dict[str, Any] = {"bn": m.bn, "output": m.output}
+        return score(net, x, y, proxies, seed=seed, init=m.init, biases=m.biases, **named)
     except AutoMLTheoryError as error:
         reason = " ".join(str(error).split())
     except (Exception, SystemExit) as error:

@@ -128,8 +128,8 @@ def choose_seeds(seeds: int | Iterable[int]) -> list[int]:
     Raises InputError for none, or one that is no integer from 0 to 2⁶³ − 1 (what a store can hold).
     """
     chosen: list[Any] = list(seeds) if isinstance(seeds, Iterable) else []
-    if _is_seed(seeds) and seeds <= MAX_SEEDS:  # type: ignore[operator]
-        chosen = list(range(seeds))  # type: ignore[arg-type]
+    if not isinstance(seeds, Iterable) and _is_seed(seeds) and seeds <= MAX_SEEDS:
+        chosen = list(range(seeds))
     if not chosen or not all(map(_is_seed, chosen)):
         raise InputError(
             f"seeds={seeds!r}: give a positive number of seeds (to {MAX_SEEDS}), or a list of numbers of 0 and more"

@@ -15,7 +15,7 @@ import pickle
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ def run_tasks(
     initargs: tuple[Any, ...] = (),
     address: str | None = None,
     gpus_per_task: float = 0.0,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield the `Outcome` of `function(task)` for each task as they finish, as `executors.run_tasks` does, on Ray.
 
     `workers` actors, as far as the cluster has room for them; None: as many as it has room for. Each has `threads` CPUs
@@ -145,7 +145,7 @@ class _Pool:
         self.pending: dict[Any, _Worker] = {}
         self.failed_starts, self.seconds_a_task = 0, BATCH_SECONDS
 
-    def run(self) -> Iterator[Outcome]:
+    def run(self) -> Generator[Outcome]:
         """Keep workers busy until every task has its outcome."""
         while True:
             while self.waiting and len(self.pending) < self.count:
@@ -186,7 +186,7 @@ class _Pool:
             worker.jobs.append(self.waiting.popleft())
         self.pending[worker.actor.run.remote([_message(job.task) for job in worker.jobs])] = worker
 
-    def listen(self, worker: _Worker, ref: Any) -> Iterator[Outcome]:
+    def listen(self, worker: _Worker, ref: Any) -> Generator[Outcome]:
         """Take what a worker says, give it more, and yield what is decided by it."""
         try:
             content = self.ray.get(ref)
@@ -220,7 +220,7 @@ class _Pool:
             self.give(worker)
         yield from outcomes
 
-    def bury(self, worker: _Worker, error: Exception) -> Iterator[Outcome]:
+    def bury(self, worker: _Worker, error: Exception) -> Generator[Outcome]:
         """Deal with a dead worker: its jobs are tried again, one by one; of a lost node they are not to blame."""
         jobs, worker.jobs = worker.jobs, []
         self.ray.kill(worker.actor)

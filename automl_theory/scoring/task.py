@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import torch
@@ -119,8 +119,8 @@ def collect(net: nn.Module, arch: str, seed: int, proxies: list[Proxy]) -> Signa
         c.x,
         c.y,
         classes=c.classes,
-        bn=m.bn,  # type: ignore[arg-type]
-        output=m.output,  # type: ignore[arg-type]
+        bn=cast(Any, m.bn),
+        output=cast(Any, m.output),
         biases=m.biases,
         needs=needs_of(proxies),
         seed=seed,
@@ -132,7 +132,8 @@ def collect(net: nn.Module, arch: str, seed: int, proxies: list[Proxy]) -> Signa
 def see_together(archs: Sequence[str], seed: int, needs: Collection[str]) -> dict[str, Seen]:
     """What one pass over the space's stack of `archs` under `seed` shows of each, in the prepared setting."""
     c, m = _context, _context.measurement
-    stack = c.space.build_stack(archs, seed=seed, init=m.init, **m.network)  # type: ignore[attr-defined]
+    space: Any = c.space
+    stack = space.build_stack(archs, seed=seed, init=m.init, **m.network)
     stack = stack.to(device=m.device, dtype=c.x.dtype)
     seen = see(stack, c.x, kernel="kernel" in needs, codes="codes" in needs, biases=m.biases)
     return dict(zip(archs, seen, strict=True))

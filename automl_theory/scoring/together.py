@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -68,15 +68,15 @@ def stacks(architectures: Sequence[str], together: int) -> list[tuple[str, ...]]
 
 
 def run_stacks(
-    tasks: Sequence[task.Task], members: Sequence[tuple[str, ...]], run: Callable[[list[Any]], Iterator[Outcome]]
-) -> Iterator[Outcome]:
+    tasks: Sequence[task.Task], members: Sequence[tuple[str, ...]], run: Callable[[list[Any]], Generator[Outcome]]
+) -> Generator[Outcome]:
     """Yield the outcome of every task, as `run` yields those of the stacks that hold them."""
     stack_of = {arch: stack for stack in members for arch in stack}
     groups: dict[tuple[tuple[str, ...], int], list[task.Task]] = defaultdict(list)
     for one in tasks:
         groups[stack_of[one[0]], one[1]].append(one)
     outcomes = run([StackTask(stack, seed, tuple(group)) for (stack, seed), group in groups.items()])
-    with closing(outcomes):  # type: ignore[type-var]
+    with closing(outcomes):
         for outcome in outcomes:
             found = [None] * len(outcome.task.tasks) if outcome.error is not None else outcome.result
             for one, result in zip(outcome.task.tasks, found, strict=True):

@@ -156,9 +156,8 @@ class Objective:
                     f"{name!r} has no option {chosen[name]!r}; give one of {', '.join(options[:8])}."
                     f"{suggest(chosen[name], options)}"
                 )
-        if getattr(self.space, "choices", None) is None:
-            return chosen["architecture"]
-        return str(self.space.assemble(chosen))  # type: ignore[attr-defined]
+        space: Any = self.space
+        return str(space.assemble(chosen)) if getattr(space, "choices", None) is not None else chosen["architecture"]
 
     def evaluate(self, arch: str) -> Evaluation:
         """Measure an architecture, or look it or its class up."""
@@ -227,7 +226,7 @@ class Objective:
                     self._learn(kept)
                 how: dict[str, Any] = {"threads": self.threads, "initializer": task.prepare, "initargs": s.initargs}
                 outcomes = run_tasks(task.score_task, self._tasks(canonical), workers=0, **how)
-                stack.enter_context(closing(outcomes))  # type: ignore[type-var]
+                stack.enter_context(closing(outcomes))
                 reasons = [self._take(outcome, kept) for outcome in outcomes]
         self.known.setdefault(canonical, {})
         self.reasons[canonical] = "; ".join(dict.fromkeys(filter(None, reasons)))

@@ -17,11 +17,14 @@ import numpy as np
 
 from automl_theory.errors import require
 
-require("pymoo", "search")
-from pymoo.core.duplicate import ElementwiseDuplicateElimination  # noqa: E402
-from pymoo.core.mixed import MixedVariableMating, MixedVariableSampling  # noqa: E402
-from pymoo.core.problem import ElementwiseProblem  # noqa: E402
-from pymoo.core.variable import Choice  # noqa: E402
+try:
+    from pymoo.core.duplicate import ElementwiseDuplicateElimination
+    from pymoo.core.mixed import MixedVariableMating, MixedVariableSampling
+    from pymoo.core.problem import ElementwiseProblem
+    from pymoo.core.variable import Choice
+except ImportError:
+    require("pymoo", "search")
+    raise
 
 if TYPE_CHECKING:
     from automl_theory.search.evaluation import Measures
@@ -30,7 +33,7 @@ FAR = 1e30
 """Stands for an infinite value, and for an undefined one in an infeasible row."""
 
 
-class Same(ElementwiseDuplicateElimination):  # type: ignore[misc]
+class Same(ElementwiseDuplicateElimination):  # type: ignore[misc]  # pymoo has no types
     """Equal options everywhere."""
 
     def is_equal(self, a: Any, b: Any) -> bool:
@@ -38,7 +41,7 @@ class Same(ElementwiseDuplicateElimination):  # type: ignore[misc]
         return bool(a.X == b.X)
 
 
-class Problem(ElementwiseProblem):  # type: ignore[misc]
+class Problem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no types
     """Variables {name: option} -> values, each the smaller the better, and one constraint: all are defined.
 
     Can be pickled, and sent to the processes of pymoo's own parallelization.

@@ -40,7 +40,7 @@ def repeat(
     failures: list[str] = []
     told(0, len(seeds), 0)
     outcomes = run_tasks(partial(_one, asked, folder), seeds, workers=min(workers, len(seeds)), threads=asked.threads)
-    with closing(outcomes):  # type: ignore[type-var]
+    with closing(outcomes):
         for outcome in outcomes:
             if outcome.error:
                 failures.append(f"seed {outcome.task}: {outcome.error}")

@@ -200,6 +200,7 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 told(len(trace), asked.steps)
     finally:
         torch.set_num_threads(before)
-    found = asked.space.string([names[0] for names in candidates])  # type: ignore[attr-defined]
+    cells: Any = asked.space
+    found = cells.string([names[0] for names in candidates])
     evaluations, seconds = (sum(step[name] for step in trace) for name in ("evaluations", "seconds"))
     return Found(asked.algorithm, seed, found, (found,), tuple(trace), evaluations, seconds)

@@ -64,10 +64,9 @@ class MlpDag:
 
     def __contains__(self, arch: object) -> bool:
         try:
-            parse_code(arch, self.nodes)  # type: ignore[arg-type]
+            return isinstance(arch, str) and bool(parse_code(arch, self.nodes))
         except InputError:
             return False
-        return True
 
     def sample(self, n: int, seed: int, *, canonical: bool = True) -> list[str]:
         """Return n distinct architectures by a seed; a larger n extends a smaller one.

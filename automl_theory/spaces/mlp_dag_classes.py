@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from automl_theory.graphs.code import Code, code_graph, graph_code
 from automl_theory.graphs.dag import CellGraph
@@ -126,8 +127,8 @@ def _refined(matrix: Sequence[Sequence[int]], start: Sequence[object]) -> list[i
         colour = finer
 
 
-def _ranks(values: Sequence[object]) -> list[int]:
-    ordered = sorted(values)  # type: ignore[type-var]
+def _ranks(values: Sequence[Any]) -> list[int]:
+    ordered = sorted(values)
     rank = 0
     ranks = [0] * len(ordered)
     for position, (before, after) in enumerate(pairwise(ordered), 1):

@@ -161,9 +161,9 @@ def _numeric(cells: Sequence[str]) -> bool:
     return all(not cell.strip("–−-0123456789.,e∞ %()to") for cell in cells)
 
 
-def _float(value: object) -> float:
+def _float(value: Any) -> float:
     try:
-        return float(value) if not isinstance(value, str | bool) else math.nan  # type: ignore[arg-type]
+        return float(value) if not isinstance(value, str | bool) else math.nan
     except TypeError:
         return math.nan
 

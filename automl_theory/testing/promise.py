@@ -65,7 +65,7 @@ def refuses(who: str, what: str, call: Callable[[], Any]) -> None:
 def random_states() -> tuple[bytes, str, str]:
     """Return what torch, numpy and Python would draw next, in a form that can be compared."""
     own = torch.get_rng_state().numpy().tobytes()
-    return own, repr(np.random.get_state()), repr(random.getstate())  # noqa: NPY002
+    return own, repr(np.random.get_state()), repr(random.getstate())  # noqa: NPY002  # that state is the matter
 
 
 def state_of(net: nn.Module) -> dict[str, Tensor]:

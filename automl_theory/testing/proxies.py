@@ -225,13 +225,13 @@ class _Case:
 
 
 def _cell(arch: str, seed: int, side: int = 4, **changes: Any) -> _Case:
-    cells = space("nas_bench_201")
+    cells: Any = space("nas_bench_201")
     given = {
         "net": cells.build(arch, channels=4, cells_per_stage=1, num_classes=3, seed=seed),
         "x": gaussian((8, 3, side, side), seed),
         "y": torch.arange(8) % 3,
         "graph": cells.graph(arch),
-        "thin": lambda k: cells.build_thin(arch, 1, 1, seed=k),  # type: ignore[attr-defined]
+        "thin": lambda k: cells.build_thin(arch, 1, 1, seed=k),
     }
     return _Case(**{**given, **changes})
 

@@ -228,8 +228,8 @@ def _check_canonical(space: Space, n: int, seed: int) -> None:
         )
         return
     require(len(set(listed)) == len(listed) <= space.size, who, "representatives() repeats itself", "list each once")
-    if getattr(space, "classes", None) is not None:
-        require(space.classes == len(listed), who, "classes is not the number of representatives", "count again")  # type: ignore[attr-defined]
+    if (classes := getattr(space, "classes", None)) is not None:
+        require(classes == len(listed), who, "classes is not the number of representatives", "count again")
     known = set(listed)
     lost = next((arch for arch in chosen if space.canonical(arch) not in known), None)
     require(lost is None, who, f"the representative of {lost!r} is not in representatives()", "list all of them")

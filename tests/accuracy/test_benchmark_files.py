@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import builders
+import nas_201_api
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,8 +30,7 @@ from automl_theory.accuracy.stream import Window
 from automl_theory.accuracy.tables import load_accuracy
 from automl_theory.errors import InputError
 
-nas_201_api = pytest.importorskip("nas_201_api")
-nats_bench = pytest.importorskip("nats_bench")
+nats_bench = pytest.importorskip("nats_bench", reason="needs the extra 'dev'")
 CELLS = builders.CELLS
 QUERIES = [
     ("cifar10-valid", "cifar10-valid"),
@@ -241,7 +241,7 @@ def test_the_last_entry_of_every_curve_survives(made: list[dict[Any, float]], sh
 def real(shared: Path, name: str) -> Path:
     path = shared / "data" / "genuine_records" / name
     if not path.exists():
-        pytest.skip(f"{name} is absent")
+        pytest.skip(f"the real record {path} is absent")
     return path
 
 
@@ -439,7 +439,7 @@ def test_a_payload_is_refused_by_name_and_does_not_run(tmp_path: Path, kind: str
     assert not trace.exists()
 
 
-@pytest.mark.filterwarnings("ignore:.*trust_pickle")
+@pytest.mark.filterwarnings("ignore:.*trust_pickle")  # the warning has a test of its own
 @pytest.mark.parametrize("kind", ["bz2", "torch zip", "torch old"])
 def test_a_trusted_pickle_runs(tmp_path: Path, kind: str) -> None:
     """What the flag says: this is the only way to let a file run code."""

@@ -156,6 +156,6 @@ def test_what_is_no_space(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"expected a space, got 'darts'; make one: space=automl_theory.space\('darts'\)"
     ):
-        load_accuracy("digits", space="darts")  # type: ignore[arg-type]
+        load_accuracy("digits", space="darts")
     with pytest.raises(InputError, match="row 0 of digits is no architecture of darts"):
         convert("digits", tmp_path / "t.csv", space=DARTS)

@@ -26,7 +26,7 @@ from automl_theory.errors import InputError
 from automl_theory.scoring import foreign_tables
 from automl_theory.scoring.files import write_table
 
-pytest.importorskip("nats_bench")
+pytest.importorskip("nats_bench", reason="needs the extra 'dev'")
 CELLS = builders.CELLS
 
 
@@ -72,7 +72,7 @@ def test_one_question_converted_keeps_its_recipe(folder: Path, tmp_path: Path, n
         ({"split": "tests"}, r"unknown split 'tests'; there is: .* Did you mean 'test'\?"),
     ):
         with pytest.raises(InputError, match=message):
-            load_accuracy(tmp_path / name, **options)  # type: ignore[arg-type]
+            load_accuracy(tmp_path / name, **options)
 
 
 def test_the_bundled_table_and_a_table_convert_too(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_a_recipe_of_another_shape(tmp_path: Path, name: str, attrs: dict[str, A
 
 
 def test_metadata_of_pandas_that_is_broken(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
     from pyarrow.parquet import write_table as write
 
     plain = pa.table({"arch": ["a", "b"], "test_accuracy": [90.0, 80.0]})

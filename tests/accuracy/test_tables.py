@@ -147,7 +147,7 @@ def test_arch_goes_before_canonical(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", [True, False])
 def test_parquet(tmp_path: Path, index: bool) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
     frame = pd.DataFrame({"arch": [CELL], "acc": [91.25]})
     path = tmp_path / "mine.parquet"
     (frame.set_index("arch") if index else frame).to_parquet(path)
@@ -204,4 +204,4 @@ def test_bad_sources_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="takes no columns"):
         load_accuracy("digits", columns={"test_loss": "loss"})
     with pytest.raises(InputError, match="got int"):
-        load_accuracy(3)  # type: ignore[arg-type]
+        load_accuracy(3)

@@ -94,7 +94,7 @@ def test_equal_proxies_are_called_different_as_rarely_as_the_level_says(interval
         quality = rng.normal(size=80)
         df = pd.DataFrame({f"p{k}": quality + rng.normal(size=80) for k in range(6)})
         df["accuracy"] = quality
-        found = compare(df, "accuracy", list(df.columns[:6]), interval=interval, resamples=200, seed=seed)  # type: ignore[arg-type]
+        found = compare(df, "accuracy", list(df.columns[:6]), interval=interval, resamples=200, seed=seed)
         false += found["verdict"].str.endswith("is better").any()
     assert false <= 5
 
@@ -165,7 +165,7 @@ def test_a_difference_that_never_moves_is_clear(interval: str) -> None:
 )
 def test_messages(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
-        compare(table(), "accuracy", **options)  # type: ignore[arg-type]
+        compare(table(), "accuracy", **options)
     assert message in str(error.value)
 
 

@@ -82,7 +82,7 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match="needs a column 'canonical'"):
         join(df.drop(columns="canonical"), pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="canonical")))
     with pytest.raises(InputError, match="must be a DataFrame or a named Series; got dict"):
-        join(df, {"x": 1})  # type: ignore[arg-type]
+        join(df, {"x": 1})
     with pytest.raises(InputError, match="must be a DataFrame or a named Series"):
         join(df, pd.Series([1], index=["a"]))
 

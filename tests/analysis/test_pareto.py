@@ -14,7 +14,7 @@ from automl_theory.analysis.hypervolume import hypervolume
 from automl_theory.analysis.pareto import pareto
 from automl_theory.errors import InputError
 
-moocore = pytest.importorskip("moocore")
+moocore = pytest.importorskip("moocore", reason="needs the extra 'dev'")
 
 Floats = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 

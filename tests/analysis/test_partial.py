@@ -22,7 +22,7 @@ def measured(
     """Partials of columns[0] with columns[1] given the others."""
     x, y, *given = columns
     classes = np.arange(len(x)) if classes is None else classes
-    sample = whole(classes, method, options.get("resamples", 200), 0, 0.95)  # type: ignore[arg-type]
+    sample = whole(classes, method, options.get("resamples", 200), 0, 0.95)
     used = np.ones(len(x), dtype=bool)
     sizes = Given(sample, y, {f"z{k}": z for k, z in enumerate(given)})
     return sizes.measure(x, used, sample.pair(x, y, used))

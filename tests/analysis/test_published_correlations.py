@@ -23,7 +23,7 @@ PUBLISHED = published_correlations.PUBLISHED
 
 @pytest.fixture(scope="module")
 def table(shared: Path) -> pd.DataFrame:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
     folder = shared / "data"
     if not (folder / "nb201_zerocost.parquet").is_file():
         pytest.skip(f"no nb201_zerocost.parquet in {folder}")

@@ -199,7 +199,7 @@ def test_nearly_constant_has_no_interval(interval: str) -> None:
     df = table()
     df["good"] = [1.0] + [0.0] * 59
     df["cost"] = [1.0, 2.0, 3.0, 4.0] + [0.0] * 56
-    ranking = rank(df, "test_loss", resamples=200, interval=interval)  # type: ignore[arg-type]
+    ranking = rank(df, "test_loss", resamples=200, interval=interval)
     assert np.isnan(ranking.loc["good", ["kendall_low", "spearman_low", "partial_low"]].astype(float)).all()
     assert "nearly constant, no interval" in ranking.loc["good", "note"]
     assert ranking.loc["cost", "kendall_low"] < ranking.loc["cost", "kendall"] < ranking.loc["cost", "kendall_high"]
@@ -264,7 +264,7 @@ def test_target_direction_is_told_by_the_name(target: str, direction: str) -> No
 def test_messages(options: dict[str, object], message: str) -> None:
     df = table().assign(accuracy_after_12_epochs=0.5)
     with pytest.raises(InputError) as error:
-        rank(df, **{"target": "test_loss", **options})  # type: ignore[arg-type]
+        rank(df, **{"target": "test_loss", **options})
     assert message in str(error.value)
 
 
@@ -290,7 +290,7 @@ COLUMNS = [
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_every_column_and_fact_is_there(interval: str) -> None:
-    ranking = rank(table(), "test_loss", interval=interval)  # type: ignore[arg-type]
+    ranking = rank(table(), "test_loss", interval=interval)
     assert list(ranking.columns) == COLUMNS
     facts = ranking.attrs["ranking"]
     wanted = {"given": ["params"], "top": 0.1, "rows_top": 6, "k": 10, "interval": interval, "rows": 60, "classes": 60}
@@ -304,7 +304,7 @@ def test_every_value_is_that_of_the_reference(interval: str, undefined: str) -> 
     df = table(80)
     df["cost"] = df["cost"].round()
     df.loc[df.index[:7], "cost"] = np.nan
-    found = rank(df, "test_loss", interval=interval, undefined=undefined, top=0.4, k=5, resamples=20).loc["cost"]  # type: ignore[arg-type]
+    found = rank(df, "test_loss", interval=interval, undefined=undefined, top=0.4, k=5, resamples=20).loc["cost"]
     x, y, z = -df["cost"].to_numpy(), -df["test_loss"].to_numpy(), df["params"].to_numpy()
     inside = np.isin(np.arange(80), ranks.best_rows(y, 0.4))
     used = ~np.isnan(x) if undefined == "drop" else np.ones(80, dtype=bool)
@@ -331,7 +331,7 @@ def simulated_regret(x: np.ndarray, y: np.ndarray, k: int, best: float) -> float
 def test_analytic_intervals_agree_with_the_bootstrap() -> None:
     df = table(600)
     df["canonical"] = [f"c{i // 3}" for i in range(600)]
-    one, other = (rank(df, "test_loss", interval=interval, resamples=1000) for interval in INTERVALS)  # type: ignore[arg-type]
+    one, other = (rank(df, "test_loss", interval=interval, resamples=1000) for interval in INTERVALS)
     other = other.loc[one.index]
     for measure in ("kendall", "spearman", "kendall_top", "partial", "partial_kendall"):
         width = one[f"{measure}_high"] - one[f"{measure}_low"]
@@ -363,7 +363,7 @@ def test_classes_of_many_rows_and_one_class() -> None:
     df = table()
     df["canonical"] = "one"
     for interval in INTERVALS:
-        row = rank(df, "test_loss", interval=interval).loc["good"]  # type: ignore[arg-type]
+        row = rank(df, "test_loss", interval=interval).loc["good"]
         assert row["classes"] == 1
         assert not np.isnan(row["kendall"])
         assert np.isnan(row[["kendall_low", "spearman_low", "kendall_top_low", "partial_low"]].astype(float)).all()
@@ -376,7 +376,7 @@ def test_nothing_defined_and_everything_tied(undefined: str) -> None:
     df["good"], df["good_status"] = np.nan, "disconnected"
     df["cost"], df["test_loss"] = 1.0, np.round(df["test_loss"] / 100)
     for interval in INTERVALS:
-        ranking = rank(df, "test_loss", undefined=undefined, interval=interval, resamples=20)  # type: ignore[arg-type]
+        ranking = rank(df, "test_loss", undefined=undefined, interval=interval, resamples=20)
         numbers = (
             ranking.loc[["good", "cost"]].select_dtypes("number").drop(columns=["n", "n_top", "excluded", "classes"])
         )
@@ -417,16 +417,16 @@ def test_a_size_baseline_that_points_the_wrong_way_counts_turned_round(interval:
     df = table(200)
     df["params"] = -df["params"]
     options = {"interval": interval, "resamples": 200}
-    ranking = rank(df, "test_loss", **options)  # type: ignore[arg-type]
+    ranking = rank(df, "test_loss", **options)
     assert ranking.loc["params", "kendall"] < 0
     assert "below the size baseline turned round" in ranking.loc["noise", "note"]
     assert "size baseline" not in ranking.loc["good", "note"]
-    duels = compare(df, "test_loss", ["good", "noise"], against="params", **options).set_index("first")  # type: ignore[arg-type]
+    duels = compare(df, "test_loss", ["good", "noise"], against="params", **options).set_index("first")
     assert duels.loc["good", "verdict"] == "good is better"
     assert duels.loc["good", "kendall_second"] == pytest.approx(-ranking.loc["params", "kendall"])
     assert duels.loc["params", "verdict"] == "params turned round is better"
     assert duels["turned"].tolist() == ["params", "params"]
-    straight = compare(df.assign(params=-df["params"]), "test_loss", ["good", "noise"], against="params", **options)  # type: ignore[arg-type]
+    straight = compare(df.assign(params=-df["params"]), "test_loss", ["good", "noise"], against="params", **options)
     pd.testing.assert_frame_equal(
         straight.drop(columns=["verdict", "turned"]), duels.reset_index().drop(columns=["verdict", "turned"])
     )

@@ -47,8 +47,7 @@ same = pytest.mark.parametrize("interval", ["bootstrap", "analytic"])
 def test_rank(interval: str, undefined: str) -> None:
     df = table()
     one, other = (
-        at.rank(each, "test_loss", interval=interval, undefined=undefined, resamples=200)  # type: ignore[arg-type]
-        for each in (df, shuffled(df))
+        at.rank(each, "test_loss", interval=interval, undefined=undefined, resamples=200) for each in (df, shuffled(df))
     )
     assert one["kendall_low"].notna().any()
     assert one["partial_low"].notna().any()
@@ -59,7 +58,7 @@ def test_rank(interval: str, undefined: str) -> None:
 @same
 def test_compare(interval: str) -> None:
     df = table()
-    one, other = (at.compare(each, "test_loss", interval=interval, resamples=200) for each in (df, shuffled(df)))  # type: ignore[arg-type]
+    one, other = (at.compare(each, "test_loss", interval=interval, resamples=200) for each in (df, shuffled(df)))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 

@@ -80,7 +80,7 @@ def test_analytic_and_bootstrap_agree(top: bool) -> None:
     used = np.ones(len(x), dtype=bool)
     ends = []
     for method in ("bootstrap", "analytic"):
-        sample = whole(classes, method, 1500, 0, 0.95)  # type: ignore[arg-type]
+        sample = whole(classes, method, 1500, 0, 0.95)
         sample = best_part(sample, y, 0.3) if top else sample
         pair = sample.pair(x, y, used)
         ends.append(
@@ -101,7 +101,7 @@ def test_copies_of_every_class_do_not_narrow_the_interval(method: str) -> None:
     widths = []
     for copies in (1, 4):
         classes = np.tile(np.arange(80), copies)
-        sample = whole(classes, method, 800, 0, 0.95)  # type: ignore[arg-type]
+        sample = whole(classes, method, 800, 0, 0.95)
         pair = sample.pair(np.tile(x, copies), np.tile(y, copies), np.ones(80 * copies, dtype=bool))
         low, high = sample.interval(pair.tau, pair.tau_spread, pair.effective)
         widths.append(high - low)
@@ -124,7 +124,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(method: str) -> None:
     held = np.zeros(2)
     for seed in range(400):
         x, y, classes = draw(seed, 200)
-        sample = whole(classes, method, 200, seed, 0.95)  # type: ignore[arg-type]
+        sample = whole(classes, method, 200, seed, 0.95)
         pair = sample.pair(x, y, np.ones(len(x), dtype=bool))
         for k, (value, spread) in enumerate(((pair.tau, pair.tau_spread), (pair.rho, pair.rho_spread))):
             low, high = sample.interval(value, spread, pair.effective)
@@ -148,16 +148,16 @@ def test_degenerate_tables() -> None:
     """Fewer than 3 rows or a constant give NaN, fewer than 10 classes no spread, ±1 one point."""
     for method in ("bootstrap", "analytic"):
         for n, known in ((0, False), (2, False), (5, True)):
-            sample = whole(np.arange(n), method, 20, 0, 0.95)  # type: ignore[arg-type]
+            sample = whole(np.arange(n), method, 20, 0, 0.95)
             rising = np.arange(n) * 1.0
             pair = best_part(sample, rising, 0.999).pair(rising, rising, np.ones(n, bool))
             assert np.isnan(pair.tau) == (not known)
             assert not len(pair.tau_spread)
             assert np.isnan(sample.interval(pair.tau, pair.tau_spread, pair.effective)).all()
-        one_class = whole(np.zeros(30, dtype=int), method, 20, 0, 0.95)  # type: ignore[arg-type]
+        one_class = whole(np.zeros(30, dtype=int), method, 20, 0, 0.95)
         pair = one_class.pair(np.arange(30.0), np.arange(30.0), np.ones(30, bool))
         assert (pair.tau, pair.classes, len(pair.tau_spread)) == (1.0, 1, 0)
-        sample = whole(np.arange(30), method, 20, 0, 0.95)  # type: ignore[arg-type]
+        sample = whole(np.arange(30), method, 20, 0, 0.95)
         flat = sample.pair(np.zeros(30), np.arange(30.0), np.ones(30, bool))
         assert (flat.n, flat.classes, flat.constant) == (30, 30, True)
         assert np.isnan(flat.tau)

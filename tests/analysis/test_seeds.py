@@ -76,7 +76,7 @@ def test_intervals_are_wider_where_seeds_disagree(interval: str) -> None:
     for seeds in (True, False):
         known = df if seeds else df[["accuracy", "p"]]
         known.attrs = df.attrs
-        ranking = rank(known, "accuracy", interval=interval)  # type: ignore[arg-type]
+        ranking = rank(known, "accuracy", interval=interval)
         assert len(ranking.attrs["ranking"]["seeds"]) == 3 * seeds
         row = ranking.loc["p"]
         widths.append([row["kendall_high"] - row["kendall_low"], row["spearman_high"] - row["spearman_low"]])
@@ -92,7 +92,7 @@ def test_other_intervals_speak_of_the_seeds_as_they_were(interval: str) -> None:
     df["params"] = df["p"] + np.random.default_rng(0).normal(size=len(df))
     alone = df[["accuracy", "p", "params"]]
     alone.attrs = df.attrs
-    with_seeds, without = (rank(d, "accuracy", interval=interval) for d in (df, alone))  # type: ignore[arg-type]
+    with_seeds, without = (rank(d, "accuracy", interval=interval) for d in (df, alone))
     differ = {name for name in with_seeds.columns if not with_seeds[name].equals(without[name])}
     assert differ == {"kendall_low", "kendall_high", "spearman_low", "spearman_high", "ceiling"}
 

@@ -38,7 +38,7 @@ def table(values: np.ndarray, classes: list[str] | None = None) -> pd.DataFrame:
 
 def quick(df: pd.DataFrame, target: str | None = None, **options: object) -> NoFreeLunch:
     settings = {"resamples": 60, "permutations": 20, "progress": False} | options
-    return no_free_lunch(df, target, **settings)  # type: ignore[arg-type]
+    return no_free_lunch(df, target, **settings)
 
 
 def fight(values: np.ndarray, resamples: int = 100, permutations: int = 0, classes: list[int] | None = None) -> Contest:

@@ -62,7 +62,7 @@ def test_what_a_code_says() -> None:
 )
 def test_bad_codes_are_explained(code: object, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        parse_code(code, 3)  # type: ignore[arg-type]
+        parse_code(code, 3)
 
 
 EVERY = {"_".join(("".join(d[:1]), "".join(d[1:3]), "".join(d[3:]))) for d in product("012", repeat=6)}

@@ -175,7 +175,7 @@ def test_eight_nodes_with_many_paths() -> None:
 
 def test_a_code_round_trips_through_its_graph() -> None:
     for code in LIVE[::97]:
-        np.testing.assert_array_equal(parts(code), parts(CellGraph(4, code_graph(parse_code(code)).edges)))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(parts(code), parts(CellGraph(4, code_graph(parse_code(code)).edges)))
         assert code_string(graph_code(code_graph(parse_code(code)))) == code
 
 
@@ -193,7 +193,7 @@ def test_a_code_round_trips_through_its_graph() -> None:
 )
 def test_bad_arguments_are_explained(arguments: tuple[object, ...], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        dag_kernels(*arguments)  # type: ignore[arg-type]
+        dag_kernels(*arguments)
 
 
 def test_closed_forms_do_not_wait_for_torch() -> None:

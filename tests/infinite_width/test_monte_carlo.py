@@ -82,7 +82,7 @@ class Comparison:
 
 
 def predictions(rule: str) -> np.ndarray:
-    k = dag_kernels(CODES, inputs(), rule)  # type: ignore[arg-type]
+    k = dag_kernels(CODES, inputs(), rule)
     return np.stack([k.nngp, k.ntk, k.stem], axis=1)[:, :, UPPER[0], UPPER[1]]
 
 

@@ -89,7 +89,7 @@ def slow_measure(code: str, recipe: dict[str, Any]) -> dict[str, Any]:
 def test_every_cell_of_the_oracle(shared: Path) -> None:
     path = shared / "oracle" / "nfl_dags.json"
     if not path.is_file():
-        pytest.skip(f"no {path}")
+        pytest.skip(f"the reference values {path} are absent")
     found = oracle(path)
     assert len(found["dags"]) >= 5
     for code, expected in found["dags"].items():
@@ -111,7 +111,7 @@ def test_other_cells_of_the_recipe_by_both_ways(code: str) -> None:
 def test_graph_columns_agree_with_the_oracle(shared: Path) -> None:
     path = shared / "oracle" / "nfl_dags.json"
     if not path.is_file():
-        pytest.skip(f"no {path}")
+        pytest.skip(f"the reference values {path} are absent")
     dags = oracle(path)["dags"]
     table = at.graph_metrics(at.space("mlp_dag"), [code for code in dags if code.count("_") == 2])
     for code, row in table.iterrows():

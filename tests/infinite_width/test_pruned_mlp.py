@@ -163,7 +163,7 @@ def test_networks_of_finite_width_have_it_in_the_mean(options: dict[str, bool]) 
 def test_bad_input_is_told_in_one_line(change: dict[str, object], message: str) -> None:
     given = {"x": np.eye(2), "depth": 2, "keep": 0.5} | change
     with pytest.raises(InputError, match=message) as caught:
-        pruned_mlp_ntk(**given)  # type: ignore[arg-type]
+        pruned_mlp_ntk(**given)
     assert "\n" not in str(caught.value)
 
 

@@ -76,7 +76,7 @@ def test_pytorch_method_has_the_distribution_of_torch(layer):
 
 def test_values_do_not_depend_on_neighbours_dtype_or_random_state():
     big, double, alone = small(), small().double(), nn.ModuleDict({"0": nn.Conv2d(3, 8, 3)})
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002  # that state is the matter
     initialise(big, seed=3)
     initialise(alone, seed=3)
     assert torch.equal(big[0].weight, alone["0"].weight)
@@ -84,7 +84,7 @@ def test_values_do_not_depend_on_neighbours_dtype_or_random_state():
     for name, value in big.named_parameters():
         assert torch.equal(value.double(), double.get_parameter(name))
     assert torch.equal(torch_state, torch.get_rng_state())
-    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002  # that state is the matter
 
 
 @pytest.mark.parametrize("method", METHODS)

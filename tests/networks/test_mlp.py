@@ -107,4 +107,4 @@ def test_every_kernel_takes_the_fast_way() -> None:
 )
 def test_bad_arguments_are_explained(make: object, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        make()  # type: ignore[operator]
+        make()

@@ -143,7 +143,7 @@ def test_single_precision() -> None:
 def test_bad_input_is_told_in_one_line(change: dict[str, object], message: str) -> None:
     given = {"draws": range(2), "width": 8, "in_features": 3} | change
     with pytest.raises(InputError, match=message):
-        draw_masked_mlps(**given)  # type: ignore[arg-type]
+        draw_masked_mlps(**given)
 
 
 def test_inputs_of_another_size() -> None:

@@ -118,7 +118,7 @@ LISTED = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's of functions that it will drop
 @pytest.mark.parametrize(("name", "function"), LISTED, ids=lambda v: v if isinstance(v, str) else "")
 def test_listed_functions_keep_samples_apart(name, function):
     """A change of sample 2 changes row 2 of every result, and no other row; the function is let through."""

@@ -166,7 +166,7 @@ def test_labels_of_any_integer_type():
         np.testing.assert_array_equal(signals.targets, expected)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error")  # that there is none is what is tested
 def test_the_way_of_the_kernel_is_told_without_a_warning():
     for name, way in (
         ("conv", "layers"),

@@ -23,7 +23,7 @@ def largest_error(kernel: torch.Tensor, expected: torch.Tensor) -> float:
     return float((kernel - expected).abs().max()) / (float(expected.abs().max()) or 1.0)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the slower way, and torch's of padding="same"
 @pytest.mark.parametrize("name", zoo.CASES)
 def test_every_module_in_every_mode(name):
     way = zoo.CASES[name][2]
@@ -40,7 +40,7 @@ def test_every_module_in_every_mode(name):
             assert how.split(" ")[0] == ("coupled" if bn == "batch" else way), (bn, output)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the slower way, and torch's of padding="same"
 @pytest.mark.parametrize("name", zoo.CASES)
 def test_float32_and_without_biases(name):
     net, x = zoo.make(name, 4, torch.float32)
@@ -51,7 +51,7 @@ def test_float32_and_without_biases(name):
     assert error < 1e-5
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the slower way, and torch's of padding="same"
 @pytest.mark.parametrize("name", [name for name in zoo.CASES if name not in FOUR_SAMPLES])
 def test_cross_kernels(name):
     net, x = zoo.make(name, 7)
@@ -63,7 +63,7 @@ def test_cross_kernels(name):
     assert largest_error(empirical_ntk(net, x, x2, bn="batch"), expected) < 1e-12
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the slower way, and torch's of padding="same"
 @pytest.mark.parametrize("name", ["batch_norm_2d", "tied", "custom_norm", "transformer", "no_parameters", "in_place"])
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_samples(name, n):
@@ -247,7 +247,7 @@ def test_a_module_that_destroys_what_its_own_backward_pass_needs():
         empirical_ntk(zoo.linears(forward), X)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the slower way, and torch's of padding="same"
 @pytest.mark.parametrize("method", ["auto", "functional", "coupled"])
 @pytest.mark.parametrize("bn", ["frozen", "batch"])
 def test_checkpointing_is_refused_since_it_recomputes_outside_of_the_pass(bn, method):

@@ -314,7 +314,7 @@ def test_alignment_has_a_closed_form():
 GRADIENTS = ["gradsign", "vkdnw"]
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's
 @pytest.mark.parametrize("name", zoo.CASES)
 def test_gradients_of_any_module(name):
     make, inputs, _ = zoo.CASES[name]

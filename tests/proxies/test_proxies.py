@@ -96,8 +96,13 @@ def halves_error(kernel: np.ndarray) -> float:
     return (measures.regression_error(kernel, y, a, b) + measures.regression_error(kernel, y, b, a)) / 2
 
 
-PATTERNS = lambda: measures.relu_patterns(network(), inputs())  # noqa: E731
-SIZE = lambda name: SPACE.size_metrics(ARCH, 4, 1, 3, 3, resolution=8)[name]  # noqa: E731
+def patterns():
+    return measures.relu_patterns(network(), inputs())
+
+
+def size(name: str) -> float:
+    return SPACE.size_metrics(ARCH, 4, 1, 3, 3, resolution=8)[name]
+
 
 ELSEWHERE = {proxy.name for module in (saliency, sensitivity, leaders) for proxy in module.PROXIES} | {
     "l2_norm",
@@ -106,13 +111,13 @@ ELSEWHERE = {proxy.name for module in (saliency, sensitivity, leaders) for proxy
 """Their references are in test_saliency.py and test_leaders.py."""
 
 VALUES = {
-    "parameters": (lambda k, b: SIZE("parameters"), "ok"),
-    "macs": (lambda k, b: SIZE("macs") - 3, "ok"),
-    "depth": (lambda k, b: SIZE("depth"), "ok"),
-    "relu_units": (lambda k, b: SIZE("relu_units"), "ok"),
-    "trainable_layers": (lambda k, b: SIZE("trainable_layers"), "ok"),
-    "linear_regions": (lambda k, b: measures.regions(PATTERNS()), "saturated"),
-    "naswot": (lambda k, b: measures.naswot(PATTERNS()), "ok"),
+    "parameters": (lambda k, b: size("parameters"), "ok"),
+    "macs": (lambda k, b: size("macs") - 3, "ok"),
+    "depth": (lambda k, b: size("depth"), "ok"),
+    "relu_units": (lambda k, b: size("relu_units"), "ok"),
+    "trainable_layers": (lambda k, b: size("trainable_layers"), "ok"),
+    "linear_regions": (lambda k, b: measures.regions(patterns()), "saturated"),
+    "naswot": (lambda k, b: measures.naswot(patterns()), "ok"),
     "ntk_rank": (lambda k, b: N, "saturated"),
     "ntk_effective_rank": (lambda k, b: measures.effective_rank(k), "ok"),
     "ntk_numerical_rank": (lambda k, b: (eigenvalues(k) > 0.01 * eigenvalues(k)[-1]).sum(), None),
@@ -238,7 +243,7 @@ DEGENERATE = {
     ),
     "no trainable parameters": (
         lambda: signals(frozen_weights()),
-        {name: (NAN, "no_parameters") for name in KERNEL | BATCH} | {"parameters": (SIZE("parameters"), "ok")},
+        {name: (NAN, "no_parameters") for name in KERNEL | BATCH} | {"parameters": (size("parameters"), "ok")},
     ),
     "no parameter that matters": (
         lambda: signals(unused(), arch=None),

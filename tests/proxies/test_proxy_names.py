@@ -45,9 +45,9 @@ def test_families():
     with pytest.raises(InputError, match=r"unknown family 'convergance'; known: .*Did you mean 'convergence'"):
         list_proxies("convergance")
     with pytest.raises(InputError, match="unknown family 3; known: convergence"):
-        list_proxies(3)  # type: ignore[arg-type]
+        list_proxies(3)
     with pytest.raises(InputError, match="proxies are named by texts, got 3; see: automl-theory list proxies"):
-        get_proxy(3)  # type: ignore[arg-type]
+        get_proxy(3)
 
 
 def test_parameters_are_part_of_the_name():

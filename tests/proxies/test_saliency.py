@@ -118,7 +118,7 @@ def test_any_module(name):
         warnings.simplefilter("ignore")
         outputs = net(x.clone()).flatten(1).shape[1] if net(x.clone()).ndim > 1 else 1
         if outputs < 2 or net(x.clone()).ndim < 2:
-            pytest.skip("one output: no classes")
+            pytest.skip("it has one output, and so no classes")
         y = torch.arange(4) % min(outputs, 3)
         found = {}
         for proxy in ("grad_norm", "snip", "fisher", "plain", "grasp"):

@@ -24,7 +24,7 @@ from automl_theory.pruning.at_init import METHODS, scores
 from automl_theory.pruning.budgets import budget, erk_counts, uniform_counts
 from automl_theory.pruning.masks import Masks, prunable
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*have a score of 0")
+pytestmark = pytest.mark.filterwarnings("ignore:.*have a score of 0")  # told in a test of its own, below
 
 some = settings(max_examples=12, deadline=None, derandomize=True)
 SCORED = [name for name, method in METHODS.items() if method.score]
@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_masks_whatever_the_global_state(method):
     draws = []
     for _ in range(2):
         torch.rand(3)
-        np.random.random()  # noqa: NPY002
+        np.random.random()  # noqa: NPY002  # that state is the matter
         draws.append(at.prune(net, method, 0.2, x, y, seed=1, rounds=few_rounds(method)))
     assert equal(*draws)
     drawn = method in ("random", "uniform", "erk", "phew")
@@ -130,14 +130,14 @@ def state(net: nn.Module) -> bytes:
     arrays = [(name, tensor.numpy().tobytes()) for name, tensor in tensors.items()]
     asked = [(n, p.requires_grad) for n, p in net.named_parameters()]
     modes = [(n, m.training, sorted(vars(m)), len(m._forward_hooks)) for n, m in net.named_modules()]
-    return pickle.dumps((arrays, asked, modes, np.random.get_state(), random.getstate()))  # noqa: NPY002
+    return pickle.dumps((arrays, asked, modes, np.random.get_state(), random.getstate()))  # noqa: NPY002  # that state is the matter
 
 
 @pytest.mark.parametrize("convention", ["strict", "iclr23"])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_module_is_left_as_it_was(method, convention):
     if convention == "iclr23" and method in ("uniform", "force", "phew"):
-        pytest.skip("not in that code")
+        pytest.skip(f"the iclr23 code has no {method}")
     net, x, y = made("convolutions")
     net[1].eval()
     net[3].weight.requires_grad_(False)
@@ -158,7 +158,7 @@ def test_it_works_inside_no_grad_and_inference_mode() -> None:
             assert equal(at.prune(net, "snip", 0.1, x, y), expected)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's, of even kernels
 def test_modules_of_every_kind() -> None:
     """Whatever a proxy can score can be pruned, or is refused in one line."""
     refused = set()

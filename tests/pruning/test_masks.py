@@ -221,7 +221,7 @@ def test_masks_export_to_torch(name):
     assert torch.allclose(net(x), other(x), rtol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.probing.tangent_kernel.SlowerKernel")
+@pytest.mark.filterwarnings("ignore::automl_theory.probing.tangent_kernel.SlowerKernel")  # which way is not its matter
 def test_the_kernel_of_an_exported_network_is_that_of_what_is_left() -> None:
     """Jacobians row by row, with and without the gradients of weights that are out."""
     torch.manual_seed(0)
@@ -302,7 +302,7 @@ def test_what_is_no_file_of_masks_and_no_plain_network_is_told(tmp_path: Path) -
     with pytest.raises(InputError, match=r"none\.npz does not exist; check the path"):
         load_masks(tmp_path / "none.npz")
     with pytest.raises(InputError, match="expected the path of a masks file, got NoneType"):
-        load_masks(None)  # type: ignore[arg-type]
+        load_masks(None)
     net = nn.Linear(4, 3)
     masks = {"weight": torch.eye(3, 4, dtype=torch.bool)}
     export_masks(net, masks)

@@ -13,7 +13,7 @@ from automl_theory.report.console import footnote, interval, print_ranking
 def printed(ranking: pd.DataFrame, width: int = 100, beside: pd.DataFrame | None = None) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     print_ranking(ranking, console, beside=beside)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return console.file.getvalue()
 
 
 def test_prints_every_proxy_the_ceiling_and_the_policy(scored: pd.DataFrame) -> None:

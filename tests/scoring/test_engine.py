@@ -198,7 +198,7 @@ def test_a_measurement_or_its_fields_and_bad_ones(tmp_path: Path) -> None:
             at.score_space(CELLS, ["naswot"], **{**TINY, "store": store, **options})
     assert not store.parent.exists()
     with pytest.raises(InputError, match="measurement must be a Measurement, got dict; give its fields by name"):
-        at.score_space(CELLS, ["naswot"], measurement={"n": 8})  # type: ignore[arg-type]
+        at.score_space(CELLS, ["naswot"], measurement={"n": 8})
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot make the folder"):
         at.score_space(CELLS, ["naswot"], sample=1, store=tmp_path / "file" / "sub" / "s.db", **TINY)

@@ -164,7 +164,7 @@ def test_closing_early_ends_busy_workers_at_once_and_tasks_are_lazy() -> None:
     outcomes = run_tasks(misbehave, tasks(), workers=2)
     next(outcomes)
     begin = time.monotonic()
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert time.monotonic() - begin < 5
     assert len(taken) <= 4
 

@@ -201,7 +201,7 @@ def test_nothing_takes_the_place_of_a_file_without_force(tmp_path: Path) -> None
 
 def bomb(path: Path, kind: str) -> Path:
     """A small Parquet file of 2,000 rows that stands for 20 MB of one text, or for 16 MB of one number in 2 M rows."""
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
     from pyarrow.parquet import write_table as write
 
     if kind == "texts":
@@ -255,7 +255,7 @@ def test_a_genuine_table_of_a_category_and_of_gaps_is_measured(tmp_path: Path) -
 
 @pytest.mark.parametrize("cells", [[[1.0] * 3, [2.0]], [{"a": 1}, {"a": 2}], [b"x" * 65, b"y" * 65]])
 def test_lists_and_structures_in_cells(tmp_path: Path, cells: list[object]) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
     from pyarrow.parquet import write_table as write
 
     kind = pa.binary(65) if isinstance(cells[0], bytes) else None

@@ -55,9 +55,9 @@ def test_bad_shards(shard: Any, text: str) -> None:
 
 
 def test_seeds() -> None:
-    assert choose_seeds(3) == choose_seeds(np.int64(3)) == choose_seeds(range(3)) == [0, 1, 2]  # type: ignore[arg-type]
-    assert choose_seeds([7, 2, 7]) == choose_seeds(np.array([7, 2])) == [7, 2]  # type: ignore[arg-type]
-    assert all(type(seed) is int for seed in choose_seeds(np.arange(2)))  # type: ignore[arg-type]
+    assert choose_seeds(3) == choose_seeds(np.int64(3)) == choose_seeds(range(3)) == [0, 1, 2]
+    assert choose_seeds([7, 2, 7]) == choose_seeds(np.array([7, 2])) == [7, 2]
+    assert all(type(seed) is int for seed in choose_seeds(np.arange(2)))
 
 
 @pytest.mark.parametrize("seeds", [0, -1, [], [-1], [0.5], 1.5, True, [True], "3", None, [2**63], 10**12])
@@ -134,10 +134,10 @@ def test_workers() -> None:
     assert [choose_workers(k, "cpu") for k in (0, 1, 5)] == [0, 1, 5]
     for workers in (-1, 1.5, True, "2"):
         with pytest.raises(InputError, match="give 0"):
-            choose_workers(workers, "cpu")  # type: ignore[arg-type]
+            choose_workers(workers, "cpu")
     for threads in (0, -1, 1.5, True, 10**9):
         with pytest.raises(InputError, match="1 or more"):
-            check_threads(threads)  # type: ignore[arg-type]
+            check_threads(threads)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_bad_measurements(settings: dict[str, Any], text: str) -> None:
 
 
 def test_a_device_of_torch_is_taken_by_its_name() -> None:
-    assert Measurement(device=torch.device("cpu")) == Measurement(device="cpu")  # type: ignore[arg-type]
+    assert Measurement(device=torch.device("cpu")) == Measurement(device="cpu")
 
 
 def test_numbers_of_numpy_are_taken_as_whole_numbers() -> None:
-    measured = Measurement(n=np.int64(8), resolution=np.uint8(16))  # type: ignore[arg-type]
+    measured = Measurement(n=np.int64(8), resolution=np.uint8(16))
     assert measured == Measurement(n=8, resolution=16)
     assert json.dumps(measured.settings(SPACE, {}))
 

@@ -26,8 +26,10 @@ from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.ray_executor import Actor, run_tasks
 
 ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
-# Ray forgets the processes and sockets of a cluster to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray forgets processes and sockets of a cluster
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # as the collector then finds
+]
 TINY: dict[str, Any] = {"n": 8, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
 
 
@@ -122,7 +124,7 @@ def test_a_node_lost_in_the_middle_loses_nothing(cluster: Any, tmp_path: Path) -
     tasks = [(number, str(tmp_path)) for number in range(24)]
     outcomes = run_tasks(slow, tasks, workers=2, address=cluster.address)
     found = []
-    with closing(outcomes):  # type: ignore[type-var]
+    with closing(outcomes):
         for outcome in outcomes:
             found.append(outcome)
             if len({o.result[1] for o in found}) == 2 and cluster.extra:
@@ -138,7 +140,7 @@ def test_a_node_lost_in_the_middle_loses_nothing(cluster: Any, tmp_path: Path) -
 def test_closing_early_ends_the_workers(cluster: Any, tmp_path: Path) -> None:
     outcomes = run_tasks(slow, [(number, str(tmp_path)) for number in range(50)], workers=1, address=cluster.address)
     first = next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert not ray.is_initialized()
     deadline = time.monotonic() + 20
     while _lives(first.result[1]) and time.monotonic() < deadline:

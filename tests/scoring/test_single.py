@@ -73,7 +73,7 @@ def test_a_graph_opens_the_bound():
     assert scores["generalization_bound"] == pytest.approx(2 * scores["ntk_label_complexity"])
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error")  # that there is none is what is tested
 def test_unusual_modules_are_scored_and_say_how():
     for name, way in (("custom_norm", "functional"), ("centred_inputs", "coupled"), ("embedding", "functional")):
         net, x = zoo.make(name, 6)

@@ -37,9 +37,9 @@ def two(arch: str) -> Numbers:
 
 
 def drive(loop: object, values: Callable[[str], Numbers], n: int) -> list[str]:
-    asked = [next(loop)]  # type: ignore[call-overload]
+    asked = [next(loop)]
     while len(asked) < n:
-        asked.append(loop.send(values(asked[-1])))  # type: ignore[attr-defined]
+        asked.append(loop.send(values(asked[-1])))
     return asked
 
 

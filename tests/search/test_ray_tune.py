@@ -21,7 +21,7 @@ def test_the_function_gives_finite_metrics(two: Objective) -> None:
     assert dead["status:ntk_condition_number"] == "disconnected"
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # Ray leaves sockets and old calls of its own behind
 def test_ray_tune_runs_it_and_trials_share_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each trial is a process in a folder of its own; one is of a cell without a value."""
     ray = pytest.importorskip("ray", reason="needs the extra 'ray'")

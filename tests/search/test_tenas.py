@@ -141,15 +141,15 @@ def test_relative_changes(before: float, after: float, change: float) -> None:
 @pytest.mark.parametrize("algorithm", ["tenas", "tegnas"])
 def test_a_whole_search_is_deterministic_and_single_path(algorithm: str, tmp_path: object) -> None:
     setting = {"n": 12, "samples": 30, "batches": 1, "repeats": 1}
-    found = search("nas_bench_201", algorithm, folder=tmp_path, **setting)  # type: ignore[arg-type]
-    again = search("nas_bench_201", algorithm, **setting)  # type: ignore[arg-type]
+    found = search("nas_bench_201", algorithm, folder=tmp_path, **setting)
+    again = search("nas_bench_201", algorithm, **setting)
     assert found.found == again.found
     assert found.found in space("nas_bench_201")
     assert "none" not in found.found
     assert found.evaluations == 25 + 19 + 13
     assert [len(step["removed"]) for step in found.trace] == [6, 6, 6]
     assert found.seconds > 0
-    resumed = search("nas_bench_201", algorithm, folder=tmp_path, **setting)  # type: ignore[arg-type]
+    resumed = search("nas_bench_201", algorithm, folder=tmp_path, **setting)
     assert resumed == found
 
 

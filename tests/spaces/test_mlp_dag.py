@@ -178,7 +178,7 @@ def test_different_classes_are_different_functions() -> None:
         seen[arch] = mine
 
 
-class Biased(dict):  # type: ignore[type-arg]
+class Biased(dict):
     """Weights in a given order of slots, and biases that move with them."""
 
     def __init__(self, moved: dict[object, torch.Tensor], shared: dict[object, torch.Tensor], order: tuple[int, ...]):
@@ -190,13 +190,13 @@ class Biased(dict):  # type: ignore[type-arg]
         return (self.order[slot], kind) if isinstance(slot, int) else key
 
     def __contains__(self, key: object) -> bool:
-        return self.place(key) in self.shared  # type: ignore[arg-type]
+        return self.place(key) in self.shared
 
     def __getitem__(self, key: object) -> torch.Tensor:
-        return self.shared[self.place(key)]  # type: ignore[arg-type]
+        return self.shared[self.place(key)]
 
     def __setitem__(self, key: object, value: torch.Tensor) -> None:
-        self.shared[self.place(key)] = value  # type: ignore[arg-type]
+        self.shared[self.place(key)] = value
 
 
 @pytest.mark.parametrize(

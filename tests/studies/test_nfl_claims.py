@@ -22,7 +22,7 @@ from automl_theory.studies.no_free_lunch.verdicts import anew
 
 def compared(runs: pd.DataFrame | None, theory: pd.DataFrame | None, **options: object) -> list[Claim]:
     others = None if runs is None else extras(runs)
-    return claims(runs, theory, exact(), graph(), others, effort=LITTLE, **options)  # type: ignore[arg-type]
+    return claims(runs, theory, exact(), graph(), others, effort=LITTLE, **options)
 
 
 @cache
@@ -116,7 +116,7 @@ def test_what_is_missing_cannot_be_told(missing: str) -> None:
     tables = {"trained": runs, "measured": theory, "exact": exact(), "extras": extras(runs)}
     gone = list(tables) if missing == "all" else [missing]
     for name in gone:
-        tables[name] = tables[name].head(0) if name == "measured" else None  # type: ignore[assignment]
+        tables[name] = tables[name].head(0) if name == "measured" else None
     found = claims(tables["trained"], tables["measured"], tables["exact"], graph(), tables["extras"], effort=LITTLE)
     assert summary(found)
     sections = {
@@ -263,7 +263,7 @@ def test_networks_measured_anew_reproduce_the_theory_panel(monkeypatch: pytest.M
     }
     for column, (groups, networks, margin) in expected.items():
         for level, figures in (("groups", groups), ("networks", networks)):
-            found = depth_width(by_seed(theory, column), shape, level, effort=LITTLE)  # type: ignore[arg-type]
+            found = depth_width(by_seed(theory, column), shape, level, effort=LITTLE)
             assert [found["depth"].value, found["paths"].value] == pytest.approx(figures, abs=margin), (column, level)
             if level == "groups" and column in THEORY:
                 for ours, paper in zip(found.values(), THEORY[column], strict=True):

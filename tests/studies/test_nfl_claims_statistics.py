@@ -48,7 +48,7 @@ def test_taus_with_depth_and_width_equal_loops(seed: int, share: float, least: i
     runs, shape = table(seed, share)
     values, means = by_seed(runs, "value"), reference.seed_means(runs, "value")
     for level, slow in (("groups", reference.group_taus), ("networks", reference.network_taus)):
-        found = depth_width(values, shape, level, least_edges=least, effort=NOISY)  # type: ignore[arg-type]
+        found = depth_width(values, shape, level, least_edges=least, effort=NOISY)
         kept = [arch for arch in means if shape.set_index("arch").loc[arch, "live_linear_edges"] >= least]
         if len(kept) < 3:
             assert found["depth"].n == 0
@@ -85,7 +85,7 @@ def test_what_is_the_depth_has_tau_one_with_it() -> None:
     runs = graph().assign(seed=0).rename(columns={"total_depth": "t"})
     values = by_seed(runs, "depth")
     for level in ("groups", "networks"):
-        found = depth_width(values, graph(), level, effort=LITTLE)  # type: ignore[arg-type]
+        found = depth_width(values, graph(), level, effort=LITTLE)
         assert (found["depth"].value, found["depth"].low, found["depth"].high) == pytest.approx((1, 1, 1))
     means = group_means(values, graph())
     assert means["mean"].to_numpy() == pytest.approx(means["depth"].to_numpy())
@@ -99,7 +99,7 @@ def test_nothing_depends_on_the_order_of_rows_or_on_the_scale() -> None:
     mixed = shape.sample(frac=1, random_state=2)
     values, shuffled = by_seed(runs, "curvature"), by_seed(other, "curvature")
     for level in ("groups", "networks"):
-        assert depth_width(values, shape, level, effort=LITTLE) == depth_width(shuffled, mixed, level, effort=LITTLE)  # type: ignore[arg-type]
+        assert depth_width(values, shape, level, effort=LITTLE) == depth_width(shuffled, mixed, level, effort=LITTLE)
     pair = [by_seed(table, "nngp_lambda_min") for table in (runs.query("seed == 0"), other.query("seed == 0"))]
     assert agreement(values, pair[0], shape, effort=LITTLE) == agreement(shuffled, pair[1], mixed, effort=LITTLE)
     pd.testing.assert_frame_equal(
@@ -115,8 +115,8 @@ def test_other_names_of_the_same_architectures_change_no_tau() -> None:
     renamed, other = runs.replace({"arch": names}), shape.replace({"arch": names})
     for level in ("groups", "networks"):
         before, after = (
-            depth_width(by_seed(runs, "curvature"), shape, level, effort=LITTLE),  # type: ignore[arg-type]
-            depth_width(by_seed(renamed, "curvature"), other, level, effort=LITTLE),  # type: ignore[arg-type]
+            depth_width(by_seed(runs, "curvature"), shape, level, effort=LITTLE),
+            depth_width(by_seed(renamed, "curvature"), other, level, effort=LITTLE),
         )
         assert before == after
 

@@ -232,7 +232,7 @@ def test_the_three_warnings(table: pd.DataFrame) -> None:
         ),
     ],
 )
-def test_bad_arguments_are_explained(call, reason: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_arguments_are_explained(call, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         call()
 

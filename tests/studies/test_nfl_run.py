@@ -51,7 +51,7 @@ def test_public_names_are_where_they_are_said_to_be() -> None:
     assert (no_free_lunch.FULL, no_free_lunch.QUICK, no_free_lunch.Study) == (FULL, QUICK, Study)
     assert all(getattr(no_free_lunch, name) is not None for name in no_free_lunch.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'walk'"):
-        no_free_lunch.walk  # noqa: B018
+        _ = no_free_lunch.walk
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_public_names_are_where_they_are_said_to_be() -> None:
 )
 def test_bad_setups_are_one_line(given: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Setup(**given)  # type: ignore[arg-type]
+        Setup(**given)
 
 
 def test_inputs_are_balanced_images_of_the_training_part_with_norm_one() -> None:
@@ -176,7 +176,7 @@ def test_broken_tables_are_named_with_the_remedy(study: Study, tmp_path: Path) -
     for read, name in ((kept.table, "t.csv"), (kept.arrays, "c.npz"), (kept.numbers, "n.json")):
         (tmp_path / name).write_bytes(b"\x00\xff\xfe")
         with pytest.raises(InputError, match=f"{name} cannot be read .*; remove it, and it is made again"):
-            read(tmp_path / name, dict)  # type: ignore[operator]
+            read(tmp_path / name, dict)
 
 
 def test_tables_come_back_bit_for_bit(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_finished_pieces_are_read_and_another_setup_is_refused(trained: Table, f
     assert calls[0][0] == calls[0][1]
     for change in ({"epochs": 5}, {"width": 16}, {"learning_rate": 0.5}, {"codes": CODES[:5]}, {"train_samples": 160}):
         with pytest.raises(InputError, match=f"another .*{next(iter(change))}.*give another folder"):
-            train_all(replace(TINY, **change), folder)  # type: ignore[arg-type]
+            train_all(replace(TINY, **change), folder)
 
 
 def test_neither_workers_nor_a_kill_change_a_bit(trained: Table, tmp_path: Path) -> None:

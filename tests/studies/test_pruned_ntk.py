@@ -176,4 +176,4 @@ def test_intervals_and_verdicts() -> None:
 )
 def test_bad_setups_are_told_in_one_line(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Setup(**change)  # type: ignore[arg-type]
+        Setup(**change)

@@ -39,7 +39,7 @@ def test_public_names_are_where_they_are_said_to_be() -> None:
     assert (sparse_masks.FULL, sparse_masks.QUICK, sparse_masks.Study) == (FULL, QUICK, Study)
     assert all(getattr(sparse_masks, name) is not None for name in sparse_masks.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'walk'"):
-        sparse_masks.walk  # noqa: B018
+        _ = sparse_masks.walk
 
 
 def test_every_mask_has_its_row_and_the_exact_budget(study: Study) -> None:

@@ -258,11 +258,11 @@ def test_wrong_input_is_refused() -> None:
         train_many(networks, TRAIN, TEST, seeds=seeds, learning_rates=[0.1])
     for bad in (-1.0, math.nan, math.inf, "high"):
         with pytest.raises(InputError, match=r"expected learning rates in \[0, inf\), got .*; give numbers there"):
-            train_many(networks, TRAIN, TEST, seeds=seeds, learning_rates=[bad] * 6)  # type: ignore[list-item]
+            train_many(networks, TRAIN, TEST, seeds=seeds, learning_rates=[bad] * 6)
     with pytest.raises(InputError, match=r"inputs of train_data in torch.float64, as the weights, got torch.float32"):
         train_many(networks, (x.float(), y), TEST, seeds=seeds)
     with pytest.raises(InputError, match=r"test_data as a pair"):
-        train_many(networks, TRAIN, (x, y, y), seeds=seeds)  # type: ignore[arg-type]
+        train_many(networks, TRAIN, (x, y, y), seeds=seeds)
     with pytest.raises(InputError, match="expected labels below 10, the number of logits, got 12"):
         train_many(networks, TRAIN, (x, y + 3), seeds=seeds)
     with pytest.raises(InputError, match="expected inputs of 64 numbers each, got 63; flatten or resize them"):

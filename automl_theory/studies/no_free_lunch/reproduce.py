@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from automl_theory.data import stratified_split
 from automl_theory.errors import InputError, Interrupted

@@ -12,11 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["masks.md"])
+@pytest.mark.parametrize("page", ["masks.md", "plugins.md"])
 def test_code_of_a_page_runs_block_after_block(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
     assert code
+    code += "\nfor name in [name for name in globals() if name.startswith('test_')]:\n    globals()[name]()\n"
     ended = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", code],
         cwd=tmp_path, capture_output=True, text=True, check=False,

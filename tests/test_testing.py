@@ -197,7 +197,11 @@ BROKEN_SPACES = {
             "canonical": lambda self, arch: {"relu-4": "relu-5", "relu-5": "relu-6"}.get(arch, Toy().canonical(arch)),
             "representatives": lambda self: [a for a in list(Toy()) if Toy().canonical(a) == a and a[-1] not in "45"],
         },
-        r"canonical\('relu-4'\) is not its own representative; let canonical",
+        r"canonical\('relu-4'\) is 'relu-5', which is not its own representative: canonical\('relu-5'\) is 'relu-6'",
+    ),
+    "cycle": (
+        {"canonical": lambda self, arch: {"relu-4": "relu-5", "relu-5": "relu-4"}.get(arch, Toy().canonical(arch))},
+        r"canonical\('relu-(4|5)'\) is 'relu-(5|4)', which is not its own representative",
     ),
     "raises": (
         {"representatives": lambda self: 1 / 0},
@@ -230,9 +234,12 @@ BROKEN_SPACES = {
     "no_module": ({"build": build_with(lambda self, a, s, i: Toy().parse(a))}, "returns no nn.Module|no attribute"),
     "eval": ({"build": build_with(lambda self, a, s, i: Toy().build(a, seed=s, init=i).eval())}, "not in train mode"),
     "double": ({"build": build_with(lambda self, a, s, i: Toy().build(a, seed=s, init=i).double())}, "torch.float64"),
-    "own_draws": ({"build": build_with(not_initialised)}, "gives other weights the second time; end in networks.init"),
+    "own_draws": (
+        {"build": build_with(not_initialised)},
+        "gives other weights the second time; end in automl_theory.init",
+    ),
     "not_by_name": ({"build": build_with(by_order)}, r"the weights \w+.weight differ between .* under one seed"),
-    "one_seed": ({"build": build_with(fixed_seed)}, r"ignores the seed; pass seed to networks.initialise"),
+    "one_seed": ({"build": build_with(fixed_seed)}, r"ignores the seed; end in automl_theory.initialise"),
     "any_init": ({"build": build_with(any_init)}, r"init='no such method'\) must raise InputError"),
     "sizes": (
         {"size_metrics": lambda self, arch: {**Toy().size_metrics(arch), "parameters": 7}},
@@ -257,6 +264,24 @@ def test_a_broken_space_is_caught(name):
         check(type("Broken", (Toy,), changes)(), carry=lambda arch, state: state)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith("space "), "it says who"
+
+
+class Lazy(Toy):
+    def build(self, arch, *, seed=0, init="pytorch"):
+        self.parse(arch)
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+
+
+def test_lazy_layers_are_named():
+    with pytest.raises(BrokenPromise, match=r"has lazy layers, .* no shape before the first input; give every"):
+        check(Lazy())
+
+
+def test_a_class_and_a_function_are_not_what_is_checked():
+    with pytest.raises(InputError, match=r"^Toy is a class; give an instance: check_space\(Toy\(\)\)$"):
+        check_space(Toy)
+    with pytest.raises(InputError, match=r"mean_square at .* is no Proxy; wrap the function: check_proxy\(Proxy\("):
+        check_proxy(mean_square)
 
 
 def test_two_are_needed_to_compare():
@@ -382,6 +407,11 @@ def sentinel(signals):
 
 
 @documented
+def nothing_and_ok(signals):
+    return float("nan"), "ok"
+
+
+@documented
 def silent_undefined(signals):
     raise Undefined
 
@@ -447,6 +477,10 @@ BROKEN_PROXIES = {
     "a_number": (replace(GOOD, compute=a_number), r"raises TypeError.*; return \(float, status\)"),
     "odd_status": (replace(GOOD, compute=odd_status), "the status one of ok, saturated"),
     "sentinel": (replace(GOOD, compute=sentinel), "gets -100000000.0 with status 'failed'; a value goes with ok"),
+    "nothing_and_ok": (
+        replace(GOOD, compute=nothing_and_ok),
+        "an ordinary network, .* gets no number; a NaN",
+    ),
     "silent_undefined": (replace(GOOD, compute=silent_undefined), "it is undefined and does not say why"),
     "counts_calls": (replace(GOOD, compute=counts_calls), "other proxies came before; name in `needs` what it reads"),
     "no_proxy": (3, "it is no Proxy"),

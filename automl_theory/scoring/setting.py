@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from automl_theory.data import Batch, load_batch
-from automl_theory.errors import AutoMLTheoryError, InputError, reason, suggest
+from automl_theory.errors import AutoMLTheoryError, InputError, suggest
 from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.proxies.size import CLOSED
 from automl_theory.scoring.machine import check_device
@@ -72,10 +72,14 @@ class Setting:
         if self.sizes is not None:
             self.sizes(arch)
         elif network := self.measurement.network:
+            given = {"seed": 0, "init": self.measurement.init, **network}
             try:
-                self.space.build(arch, seed=0, init=self.measurement.init, **network)
+                inspect.signature(self.space.build).bind(arch, **given)
             except TypeError as error:
-                raise InputError(f"{arch!r} does not take network={network!r} ({reason(error)}); change it") from None
+                who = f"build of space {self.space.name!r}"
+                raise InputError(f"{who} cannot be called with {given!r} ({error}); change its arguments") from None
+            try:
+                self.space.build(arch, **given)
             except AutoMLTheoryError:
                 raise
             except (Exception, SystemExit):

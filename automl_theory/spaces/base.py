@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from zlib import crc32
@@ -79,8 +80,9 @@ class Space(Protocol):
     def build(self, arch: str, *args: Any, **settings: Any) -> nn.Module:
         """Return the network of an architecture, a new nn.Module on the CPU in train mode, in float32.
 
-        `seed` (an integer of at least 0) and `init` decide its weights, keyed by name: `networks.initialise`. Further
-        settings are the space's own. Errors: InputError for a setting out of range.
+        `seed` (an integer of at least 0) and `init` decide its weights, keyed by name: end in
+        `automl_theory.initialise(net, init, seed)`. Further settings are the space's own. Errors: InputError for a
+        setting out of range.
         """
 
     def graph(self, arch: str) -> CellGraph | None:
@@ -183,16 +185,26 @@ class ModuleSpace:
 
         factory = self._factories[self.parse(arch)]
         if init is None:
-            return _module(arch, factory(**settings))
+            return _module(arch, _made(arch, factory, settings))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(crc32(arch.encode("utf-8", "surrogatepass")))
-            return initialise(_module(arch, factory(**settings)), init, seed)
+            return initialise(_module(arch, _made(arch, factory, settings)), init, seed)
 
     def fingerprint(self, net: nn.Module) -> str:
         """Return what tells `net` from another network of the same name; see `networks.fingerprint`."""
         from automl_theory.networks.fingerprint import fingerprint
 
         return fingerprint(net)
+
+
+def _made(arch: str, factory: Factory, settings: Mapping[str, Any]) -> Any:
+    try:
+        inspect.signature(factory).bind(**settings)
+    except ValueError:  # A builtin does not tell what it takes.
+        pass
+    except TypeError as error:
+        raise InputError(f"{arch!r} does not take network={dict(settings)!r} ({error}); change it") from None
+    return factory(**settings)
 
 
 def _module(arch: str, made: Any) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from automl_theory.probing.signals import Signals
 from automl_theory.spaces.base import Space
@@ -93,12 +94,18 @@ class _Networks:
             random_states() == before,
             self.who,
             f"build({arch!r}) draws from the global random state",
-            "draw weights by networks.initialise(net, init, seed), and make layers on the meta device first or inside "
-            "torch.random.fork_rng",
+            "make layers inside `with torch.random.fork_rng(devices=[])`, and draw their weights by "
+            "automl_theory.initialise(net, init, seed)",
         )
         require(isinstance(net, nn.Module), self.who, f"build({arch!r}) returns no nn.Module", "return the network")
         require(net is not other, self.who, "build returns one module twice", "make a new one at each call")
         tensors = [*net.parameters(), *net.buffers()]
+        require(
+            not any(is_lazy(tensor) for tensor in tensors),
+            self.who,
+            f"build({arch!r}) has lazy layers, whose weights have no shape before the first input",
+            "give every layer the size of its input",
+        )
         held = {tensor.data_ptr() for tensor in tensors if tensor.numel()}
         shared = any(t.data_ptr() in held for t in (*other.parameters(), *other.buffers()) if t.numel())
         require(not shared, self.who, "two networks share memory", "make new parameters at each call")
@@ -122,13 +129,14 @@ class _Networks:
             same_state(first, state_of(self.build(arch))),
             self.who,
             f"build({arch!r}) under one seed gives other weights the second time",
-            "end in networks.initialise(net, init, seed)",
+            "end in automl_theory.initialise(net, init, seed)",
         )
         drawn = [name for name, p in self.build(arch).named_parameters() if p.ndim >= 2 and p.numel()]
         if drawn:
             other = self.build(arch, self.seed + 1).state_dict()
             same = [name for name in drawn if torch.equal(first[name], other[name])]
-            require(not same, self.who, f"{same[:1]} of {arch!r} ignores the seed", "pass seed to networks.initialise")
+            remedy = "end in automl_theory.initialise(net, init, seed)"
+            require(not same, self.who, f"{same[:1]} of {arch!r} ignores the seed", remedy)
         refuses(self.who, "build(..., seed=-1)", lambda: self.build(arch, -1))
         refuses(
             self.who,
@@ -150,7 +158,7 @@ class _Networks:
                     torch.equal(first, parameter),
                     self.who,
                     f"the weights {name} differ between {owner!r} and {arch!r} under one seed",
-                    "draw them by networks.initialise, whose draws depend on name, shape and seed alone",
+                    "draw them by automl_theory.initialise, whose draws depend on name, shape and seed alone",
                 )
         return compared
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from automl_theory.errors import STATUSES, VALUED, AutoMLTheoryError, one_line
+from automl_theory.errors import STATUSES, VALUED, AutoMLTheoryError, InputError, one_line
 from automl_theory.graphs.dag import CellGraph
 from automl_theory.networks.initialise import initialise
 from automl_theory.probing.signals import Array, Signals
@@ -44,7 +44,10 @@ def check_proxy(proxy: Proxy | str, seed: int = 0) -> list[str]:
     """
     if isinstance(proxy, str):
         proxy = get_proxy(proxy)
-    require(isinstance(proxy, Proxy), repr(proxy)[:60], "it is no Proxy", "make a proxies.base.Proxy")
+    wrapped = "Proxy(name, family, direction, unit, compute)"
+    if callable(proxy) and not isinstance(proxy, Proxy):
+        raise InputError(f"{repr(proxy)[:60]} is no Proxy; wrap the function: check_proxy({wrapped})")
+    require(isinstance(proxy, Proxy), repr(proxy)[:60], "it is no Proxy", f"make one: automl_theory.proxies.{wrapped}")
     kept = []
     for promise, check in (
         ("its description is complete", _check_description),
@@ -154,8 +157,12 @@ def _check_value(proxy: Proxy, seed: int) -> None:
         f"it gives {value} alone and {beside} where more is collected and other proxies came before",
         "name in `needs` what it reads, and compute it from signals that nobody changes",
     )
-    if status in VALUED and proxy.family != "size":
-        require(not math.isnan(value), who, "an ordinary network has no value", "return a number")
+    require(
+        status != "non_finite",
+        who,
+        "an ordinary network, with finite weights and outputs, gets no number",
+        "a NaN goes with a status that says why, or raise proxies.Undefined with the reason",
+    )
 
 
 def _check_untouched(proxy: Proxy, seed: int) -> None:

@@ -49,6 +49,8 @@ def check_space(
     the networks do, `size_metrics` against the networks, and `choices` with `assemble`, `classes`, `fingerprint` and
     `build_thin` where there are any.
     """
+    if isinstance(space, type):
+        raise InputError(f"{space.__name__} is a class; give an instance: check_space({space.__name__}())")
     if n < 2:
         raise InputError(f"n={n!r} architectures cannot be compared; give at least 2")
     kept = []
@@ -151,6 +153,8 @@ def _check_samples(space: Space, n: int, seed: int) -> None:
             require(any(o != first for o in others), who, f"{how} ignores its seed", "use default_rng(seed)")
         if canonical:
             foreign = next((arch for arch in first if space.canonical(arch) != arch), None)
+            if foreign is not None:
+                _check_idempotent(space, foreign)
             require(foreign is None, who, f"{how} gives {foreign!r}, no representative", "sample representatives")
         refuses(who, f"{how} of -1", partial(space.sample, -1, seed, canonical=canonical))
     refuses(who, "sample of more than there are", lambda: space.sample(space.size + 1, seed, canonical=False))
@@ -184,6 +188,17 @@ def _contains(space: Space, thing: object) -> bool:
         ) from error
 
 
+def _check_idempotent(space: Space, arch: str) -> None:
+    once = space.canonical(arch)
+    twice = space.canonical(once)
+    require(
+        twice == once,
+        _name(space),
+        f"canonical({arch!r}) is {once!r}, which is not its own representative: canonical({once!r}) is {twice!r}",
+        "name one member of each class for all of them, so that canonical(canonical(a)) == canonical(a)",
+    )
+
+
 def _check_canonical(space: Space, n: int, seed: int) -> None:
     who = _name(space)
     chosen = space.sample(min(10 * n, space.size), seed, canonical=False)
@@ -196,12 +211,7 @@ def _check_canonical(space: Space, n: int, seed: int) -> None:
             f"canonical({arch!r}) is {representative!r}, which is not in the space",
             "return a member of the class",
         )
-        require(
-            space.canonical(representative) == representative,
-            who,
-            f"canonical({arch!r}) is not its own representative",
-            "let canonical(canonical(a)) == canonical(a)",
-        )
+        _check_idempotent(space, arch)
         a, b = space.graph(arch), space.graph(representative)
         for graph in (a, b):
             require(

@@ -17,6 +17,7 @@ from automl_theory.errors import AutoMLTheoryError, InputError, Interrupted, Sto
 from automl_theory.progress import PATIENCE_SECONDS, ProgressLine, duration, reporting, speed
 from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.store import ScoreStore
+from automl_theory.spaces import ModuleSpace
 
 TINY: dict[str, Any] = {"n": 8, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
 NAMES = ["parameters", "ntk_lambda_min", "naswot", "ntk_regression_error"]
@@ -159,9 +160,36 @@ def sized(width: int = 8) -> nn.Module:
 
 def test_settings_of_ones_own_networks() -> None:
     assert score_modules([sized], network={"width": 5}).loc["0", "parameters"] == 49 * 5 + 6 * 10
-    with pytest.raises(InputError, match=r"'0' does not take network={'width': 5} \(small\(\) got .*; change it"):
+    with pytest.raises(InputError, match=r"'0' does not take network={'width': 5} \(got an unexpected .*; change it"):
         score_modules([small], network={"width": 5})
     assert score_modules([sized], network={"width": 101})["naswot_status"].tolist() == ["failed"]
+
+
+class Faulty(ModuleSpace):
+    """A plug-in's space with a bug inside `build`."""
+
+    def build(self, arch: str, *, depth: int = 1, seed: int = 0, init: str | None = None) -> nn.Module:
+        return super().build(arch, seed=seed, init=init) + depth
+
+
+class Seedless(ModuleSpace):
+    """A space whose `build` forgets what it owes."""
+
+    def build(self, arch: str, depth: int = 1) -> nn.Module:
+        return super().build(arch)
+
+
+def test_a_bug_inside_build_is_told_as_what_it_is(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {**IMAGES, "proxies": ["naswot"], "network": {"depth": 2}}
+    assert at.score_space(Faulty([small], "faulty"), store=tmp_path / "s.db", **asked)["naswot_status"].tolist() == [
+        "failed"
+    ]
+    with ScoreStore.existing(tmp_path / "s.db") as kept:
+        assert kept.read_runs()["detail"].item().startswith("TypeError: unsupported operand type(s) for +")
+    with pytest.raises(
+        InputError, match=r"build of space 'seedless' cannot be called with .*argument 'seed'\); change"
+    ):
+        at.score_space(Seedless([small], "seedless"), **asked)
 
 
 def test_lambdas_in_this_process_and_in_workers() -> None:

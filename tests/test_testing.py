@@ -236,7 +236,7 @@ BROKEN_SPACES = {
     "double": ({"build": build_with(lambda self, a, s, i: Toy().build(a, seed=s, init=i).double())}, "torch.float64"),
     "own_draws": (
         {"build": build_with(not_initialised)},
-        "gives other weights the second time; end in automl_theory.init",
+        "weights the second time; end in automl_theory.init",
     ),
     "not_by_name": ({"build": build_with(by_order)}, r"the weights \w+.weight differ between .* under one seed"),
     "one_seed": ({"build": build_with(fixed_seed)}, r"ignores the seed; end in automl_theory.initialise"),

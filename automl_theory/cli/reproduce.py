@@ -29,23 +29,39 @@ Workers = Annotated[
 app = typer.Typer(no_args_is_help=True, help="Measure a paper's claims anew: agree, differ or cannot tell.")
 
 
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SOURCE",
+        help="digits, a folder with CIFAR-10 or CIFAR-100, or a .npz with x and y. Default: digits.",
+        rich_help_panel=WHAT,
+    ),
+]
+TrainSamples = Annotated[
+    int | None, typer.Option(help="Samples to train on; the rest is for the test.", rich_help_panel=WHAT)
+]
+
+
+def _check(output: Path, force: bool, seeds: int | None = None) -> None:
+    """Refuse what would stop the study at its end."""
+    from automl_theory.counts import whole
+    from automl_theory.errors import require
+    from automl_theory.scoring.files import check_free, check_writable
+
+    require("jinja2", "report")
+    if seeds is not None:
+        whole("--seeds", seeds)
+    check_free(check_writable(output, (".html", ".htm")), force)
+
+
 @app.command("no-free-lunch")
 def no_free_lunch(
     quick: Annotated[
         bool,
         typer.Option("--quick", help="One code a class, few epochs: a look in minutes.", rich_help_panel=WHAT),
     ] = False,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="digits, a folder with CIFAR-10 or CIFAR-100, or a .npz with x and y. Default: digits.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    train_samples: Annotated[
-        int | None, typer.Option(help="Samples to train on; the rest is for the test.", rich_help_panel=WHAT)
-    ] = None,
+    data: Data = None,
+    train_samples: TrainSamples = None,
     seeds: Annotated[
         int | None, typer.Option(help="Training runs of each network. Default: 3.", rich_help_panel=HOW)
     ] = None,
@@ -71,13 +87,7 @@ def no_free_lunch(
 
     Writes a page with the paper's figures beside ours, and the tables behind it.
     """
-    from automl_theory.errors import InputError, require
-    from automl_theory.scoring.files import check_free, check_writable
-
-    require("jinja2", "report")
-    if seeds is not None and seeds < 1:
-        raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
-    check_free(check_writable(output, (".html", ".htm")), force)
+    _check(output, force, seeds)
     from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies.no_free_lunch.setup import FULL, QUICK
 
@@ -126,11 +136,7 @@ def pruned_ntk(
 
     Writes a page with figures and verdicts, and the tables behind it.
     """
-    from automl_theory.errors import require
-    from automl_theory.scoring.files import check_free, check_writable
-
-    require("jinja2", "report")
-    check_free(check_writable(output, (".html", ".htm")), force)
+    _check(output, force)
     from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies.console import print_claims
     from automl_theory.studies.pruned_ntk import contents, page, reproduce
@@ -154,17 +160,8 @@ def sparse_masks(
         bool,
         typer.Option("--quick", help="Fewer methods, seeds and epochs: a look in a minute.", rich_help_panel=WHAT),
     ] = False,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="digits, a folder with CIFAR-10 or CIFAR-100, or a .npz with x and y. Default: digits.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    train_samples: Annotated[
-        int | None, typer.Option(help="Samples to train on; the rest is for the test.", rich_help_panel=WHAT)
-    ] = None,
+    data: Data = None,
+    train_samples: TrainSamples = None,
     seeds: Annotated[
         int | None, typer.Option(help="Initialisations of each network. Default: 5.", rich_help_panel=HOW)
     ] = None,
@@ -186,13 +183,7 @@ def sparse_masks(
 
     Writes a page with figures and answers, and the tables behind it.
     """
-    from automl_theory.errors import InputError, require
-    from automl_theory.scoring.files import check_free, check_writable
-
-    require("jinja2", "report")
-    if seeds is not None and seeds < 1:
-        raise InputError(f"expected --seeds of at least 1, got {seeds}; give the number of runs of each network")
-    check_free(check_writable(output, (".html", ".htm")), force)
+    _check(output, force, seeds)
     from automl_theory.scoring.machine import usable_cores
     from automl_theory.studies import sparse_masks as study_of
     from automl_theory.studies.console import print_claims

@@ -35,7 +35,7 @@ def ended(arguments: list[str]) -> int | str | None:
         ([*COMMAND, "--data", "nowhere"], "nowhere"),
         ([*COMMAND, "--data", "gaussian"], "expected a finite data set, got 'gaussian'"),
         ([*COMMAND, "--workers", "0"], "expected workers to be an integer of at least 1, got 0; give 1 or more"),
-        ([*COMMAND, "--seeds", "0"], "expected --seeds of at least 1, got 0; give the number of runs"),
+        ([*COMMAND, "--seeds", "0"], "expected --seeds to be an integer of at least 1, got 0"),
         ([*COMMAND, "--epochs", "0"], "expected epochs to be an integer of at least 1, got 0; give 1 or more"),
         ([*COMMAND, "--learning-rate", "-1"], "expected learning_rate above 0, got -1.0"),
         ([*COMMAND, "--train-samples", "1797"], "expected train below 1797"),

@@ -28,7 +28,7 @@ def ended(arguments: list[str]) -> int | str | None:
     [
         ([*MASKS, "--data", "nowhere"], "nowhere"),
         ([*MASKS, "--workers", "0"], "expected workers to be an integer of at least 1, got 0"),
-        ([*MASKS, "--seeds", "0"], "expected --seeds of at least 1, got 0; give the number of runs"),
+        ([*MASKS, "--seeds", "0"], "expected --seeds to be an integer of at least 1, got 0"),
         ([*MASKS, "--epochs", "1"], "expected dense_epochs below epochs=1"),
         ([*MASKS, "--learning-rate", "-1"], "expected learning_rate above 0, got -1.0"),
         ([*MASKS, "--output", "page.txt"], "cannot write page.txt: name a file ending in .html or .htm"),

@@ -18,7 +18,6 @@ Of x, synflow and phew use the shape alone. Formulas, sources and departures sta
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from automl_theory.pruning.budgets import check_density
 from automl_theory.pruning.functional import Setting, Tensors, checked_batches
 from automl_theory.pruning.masks import Masks, prunable
 from automl_theory.pruning.phew import phew
-from automl_theory.pruning.selection import SCOPES, check_scores, keep_density
+from automl_theory.pruning.selection import SCOPES, check_scores, keep_density, tell_drawn
 from automl_theory.pruning.synflow import synflow, synflow_masks
 
 CONVENTIONS = ("strict", "iclr23")
@@ -116,8 +115,8 @@ def prune(
     progress    called with (rounds done, rounds, 0), from 0 on, by iterative_snip, force and synflow in "strict"; by
                 uniform, erk and phew once, with 0 of 1
 
-    Warns where magnitude, snip or grasp keep some weights of score 0 and prune others: dead inputs, or weights that an
-    earlier mask left at 0. Only the seed tells these apart.
+    Warns where the scores of the (last) round are 0 for some weights that are kept and for others that are pruned: dead
+    inputs, or weights that an earlier mask left at 0. Only the seed tells these apart.
 
     Returns {parameter name: boolean tensor of the weight's shape, on its device}; True stays. density=1 keeps all.
     `net` is left as it was: weights, mode, gradients, `requires_grad`, buffers, hooks, and torch's, numpy's and
@@ -153,22 +152,8 @@ def prune(
         assert chosen.score is not None
         found = chosen.score(setting)
         masks = keep_density(found, share, scope or "global", rng)
-    _tell_drawn(method, found, masks)
+    tell_drawn(method, found, masks, stacklevel=3)
     return masks
-
-
-def _tell_drawn(method: str, found: Tensors, masks: Masks) -> None:
-    """Warn where the budget reaches into weights whose score is 0, among which nothing but the seed decides."""
-    kept, out = (
-        sum(int(((score == 0) & (masks[name] == stays)).sum()) for name, score in found.items())
-        for stays in (True, False)
-    )
-    if kept and out:
-        warnings.warn(
-            f"{kept:,} of the weights that {method} keeps have a score of 0, like {out:,} that it prunes: the seed "
-            "drew among them; see that the network is connected, and that no earlier mask holds weights at 0",
-            stacklevel=3,
-        )
 
 
 def scores(

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from automl_theory.pruning.functional import Setting, Tensors, hessian_products, loss_gradients
 from automl_theory.pruning.masks import Masks
-from automl_theory.pruning.selection import keep_density
+from automl_theory.pruning.selection import keep_density, tell_drawn
 
 TEMPERATURE = 200.0
 
@@ -56,10 +56,12 @@ def iterative_snip(setting: Setting, density: float, scope: str, rounds: int, rn
     """
     masks: Masks | None = None
     for i in range(1, rounds + 1):
-        here = _masked(setting.weights, masks)
-        masks = keep_density(_sensitivity(setting, here, here), density ** (i / rounds), scope, rng, masks)
+        here, alive = _masked(setting.weights, masks), masks
+        scores = _sensitivity(setting, here, here)
+        masks = keep_density(scores, density ** (i / rounds), scope, rng, alive)
         setting.finished(i, rounds)
     assert masks is not None
+    tell_drawn("iterative_snip", scores, masks, alive, stacklevel=4)
     return masks
 
 
@@ -72,9 +74,11 @@ def force(setting: Setting, density: float, scope: str, rounds: int, rng: np.ran
     masks: Masks | None = None
     for i in range(1, rounds + 1):
         here = _masked(setting.weights, masks)
-        masks = keep_density(_sensitivity(setting, here, setting.weights), density ** (i / rounds), scope, rng)
+        scores = _sensitivity(setting, here, setting.weights)
+        masks = keep_density(scores, density ** (i / rounds), scope, rng)
         setting.finished(i, rounds)
     assert masks is not None
+    tell_drawn("force", scores, masks, stacklevel=4)
     return masks
 
 

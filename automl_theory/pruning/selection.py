@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -58,6 +59,24 @@ def keep_density(
     return {
         name: keep_largest(score, int(count), rng) for (name, score), count in zip(usable.items(), counts, strict=True)
     }
+
+
+def tell_drawn(method: str, scores: Scores, masks: Masks, alive: Masks | None = None, *, stacklevel: int) -> None:
+    """Warn where the budget reaches into weights whose score is 0, among which nothing but the seed decides.
+
+    alive: weights that could stay, as in `keep_density`; stacklevel: that of the line to be named, counted from here.
+    """
+    kept = out = 0
+    for name, score in scores.items():
+        drawn = (score == 0) if alive is None else (score == 0) & alive[name]
+        kept += int((drawn & masks[name]).sum())
+        out += int((drawn & ~masks[name]).sum())
+    if kept and out:
+        warnings.warn(
+            f"{kept:,} of the weights that {method} keeps have a score of 0, like {out:,} that it prunes: the seed "
+            "drew among them; see that the network is connected, and that no earlier mask holds weights at 0",
+            stacklevel=stacklevel,
+        )
 
 
 def check_scores(scores: Scores) -> None:

@@ -24,7 +24,7 @@ from automl_theory.pruning.budgets import budget
 from automl_theory.pruning.functional import Setting, Tensors, absolute, constants, gradients, outputs
 from automl_theory.pruning.linearised import Linearised
 from automl_theory.pruning.masks import Masks
-from automl_theory.pruning.selection import keep_density
+from automl_theory.pruning.selection import keep_density, tell_drawn
 
 SAFE = 1e250
 
@@ -51,8 +51,9 @@ def synflow_masks(setting: Setting, density: float, scope: str, rounds: int, rng
 
     In scope "layer" the budgets are the layers' own, and nothing is guarded.
     """
-    scores = _flow(setting, None)
+    scores = before = _flow(setting, None)
     masks: Masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in setting.weights.items()}
+    alive = masks
     vital: Masks = {name: torch.zeros_like(mask) for name, mask in masks.items()}
     total = count = sum(mask.numel() for mask in masks.values())
     for i in range(1, rounds + 1):
@@ -64,6 +65,7 @@ def synflow_masks(setting: Setting, density: float, scope: str, rounds: int, rng
             flows = _flow(setting, kept)
             cut = [name for name in scores if bool(scores[name].any()) and not bool(flows[name].any())]
             if not cut or scope == "layer" or sum(int(mask.sum()) for mask in vital.values()) >= goal:
+                alive, before = masks, scores
                 masks, scores, count = kept, flows, step
                 failed = failed if failed is not None and step > failed else None
                 continue
@@ -77,6 +79,7 @@ def synflow_masks(setting: Setting, density: float, scope: str, rounds: int, rng
             if not passed:
                 vital = {name: vital[name] | (masks[name] & ~kept[name]) for name in masks}
         setting.finished(i, rounds)
+    tell_drawn("synflow", before, masks, alive, stacklevel=4)
     return masks
 
 

@@ -7,6 +7,7 @@ import pickle
 import random
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,6 +388,30 @@ def test_a_network_without_second_derivatives_is_refused_for_grasp() -> None:
 def test_methods_without_scores_are_refused(method):
     with pytest.raises(InputError, match=r"has no scores; expected one of random, magnitude, snip, grasp, synflow"):
         scores(mlp(6, 5, 3), method, X, Y)
+
+
+@pytest.mark.parametrize("method", ["snip", "grasp", "iterative_snip", "force", "synflow"])
+def test_dead_weights_that_only_the_seed_tells_apart_are_told(method: str) -> None:
+    """Four of ten hidden units lead nowhere: 24 of the 60 weights before them, and 12 of the 30 behind, score 0."""
+    net = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3))
+    with torch.no_grad():
+        net[0].bias.fill_(1.0)
+        net[0].weight.abs_()
+        net[0].weight[:4] = 0
+        net[0].bias[:4] = -1.0
+        net[2].weight[:, :4] = 0
+    x, y = X.abs(), Y
+    rounds = {"rounds": 3} if method in ("iterative_snip", "force", "synflow") else {}
+    told = rf"of the weights that {method} keeps have a score of 0, like \d+ that it prunes: the seed"
+    with pytest.warns(UserWarning, match=told) as warned:
+        kept = at.prune(net, method, 70 / 90, x, y, **rounds)
+    assert {Path(one.filename).name for one in warned} == {Path(__file__).name}, "the line that asked is named"
+    if method != "grasp":  # whose scores have both signs
+        assert kept["0.weight"][4:].all()
+        assert kept["2.weight"][:, 4:].all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at.prune(net, method, 10 / 90, x, y, **rounds)
 
 
 def test_a_budget_that_reaches_into_zeros_is_told() -> None:

@@ -17,6 +17,7 @@ from automl_theory.proxies.base import NAN, Proxy, Undefined, Value
 
 _K = 1e-5
 _MANY = 100
+_ROUNDING = 1000
 
 
 def _correlation(signals: Signals) -> Array | None:
@@ -26,6 +27,11 @@ def _correlation(signals: Signals) -> Array | None:
     rows = gradients.double().cpu().numpy()
     if not np.isfinite(rows).all():
         return None
+    if _is_rounding(rows, signals):
+        raise Undefined(
+            "the gradient of the summed logits by the input is 0 but for rounding, as behind a last BatchNorm that "
+            "nothing nonlinear follows"
+        )
     centred = rows - rows.mean(1, keepdims=True)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
     if (norms <= signals.eps * np.linalg.norm(rows, axis=1, keepdims=True)).any():
@@ -37,14 +43,26 @@ def _correlation(signals: Signals) -> Array | None:
     return clipped
 
 
+def _is_rounding(rows: Array, signals: Signals) -> bool:
+    """Whether gradients are far too small to explain how the outputs differ: |J| |x − x̄| < 1000 ε |f − f̄|.
+
+    BatchNorm by the batch's statistics takes away any change that all samples share. Where only linear layers and
+    averages follow, the sum of all outputs is constant and its gradient is what rounding leaves, some ε; of networks
+    that do have a gradient the left side is at least some 10⁷ ε.
+    """
+    x, f = (v.detach().double().cpu().flatten(1).numpy() for v in (signals.x, signals.logits))
+    moved, explained = (float(np.linalg.norm(v - v.mean(0))) for v in (f, x))
+    return float(np.linalg.norm(rows)) * explained < _ROUNDING * signals.eps * moved
+
+
 def jacov(signals: Signals) -> Value:
     """−Σ_i (log(λ_i + k) + 1/(λ_i + k)), λ the eigenvalues of the correlation matrix Σ_J, k = 1e-5.
 
     Expressivity; maximize; unit: 1. Largest, −n, where the samples' input gradients are uncorrelated: the likelihood of
     Σ_J under a normal law of independent samples. Edge values: about −1e5 for each zero eigenvalue, and
     "rank_deficient" (equal samples, fewer inputs than samples); undefined for one sample, integer inputs, or a gradient
-    that is constant over the input. Source: Mellor et al. 2020 ("Neural architecture search without training", first
-    version); Abdelfattah et al. 2021 (jacob_cov).
+    that is constant over the input or no more than rounding. Source: Mellor et al. 2020 ("Neural architecture search
+    without training", first version); Abdelfattah et al. 2021 (jacob_cov).
     """
     if signals.n < 2:
         raise Undefined("at least two samples are needed")
@@ -62,8 +80,8 @@ def epe_nas(signals: Signals) -> Value:
     Expressivity; maximize; unit: nats. Larger where input gradients of one class are less correlated. For more than 100
     logits each class is divided by its number of samples, e_c, and the value is Σ_cd |e_c − e_d| / number of classes
     seen. A class of one sample adds log(1 + k). Edge values: failed without labels; undefined where no class has two
-    samples, for integer inputs, or a gradient that is constant over the input; one class is a value. Source: Lopes,
-    Alirezazadeh & Alexandre 2021.
+    samples, for integer inputs, or a gradient that is constant over the input or no more than rounding; one class is a
+    value. Source: Lopes, Alirezazadeh & Alexandre 2021.
     """
     assert signals.y is not None
     if np.unique(signals.y, return_counts=True)[1].max() < 2:

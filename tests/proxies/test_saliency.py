@@ -271,6 +271,23 @@ def test_without_labels():
     assert {name for name, (_, status) in values.items() if status == "ok"} == set(NAMES) - labelled
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gradient_that_is_only_rounding_is_undefined(dtype):
+    """A last BatchNorm that only averages and linear layers follow: the sum of the outputs does not depend on x."""
+    torch.manual_seed(0)
+    stem = [nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)]
+    end = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
+    x, y = torch.randn(12, 3, 8, 8, dtype=dtype), torch.arange(12) % 4
+    _, reasons = measured(nn.Sequential(*stem, *end).to(dtype), x, y)
+    assert set(reasons) == {"jacov", "epe_nas"}
+    assert all("is 0 but for rounding, as behind a last BatchNorm" in reason for reason in reasons.values())
+    for moved in (1.0, 1e4):  # a shift of inputs and outputs is none of the gradient's
+        net = nn.Sequential(*stem, nn.ReLU(), *end).to(dtype)
+        with torch.no_grad():
+            net[-1].bias.add_(moved)
+        assert measured(net, x + moved, y)[1] == {}
+
+
 def test_one_class_and_one_sample():
     net = SPACE.build(CELLS["mixed"], 4, 1, 3, 3, seed=2).double()
     x, _ = batch()

@@ -277,9 +277,43 @@ def test_lazy_layers_are_named():
         check(Lazy())
 
 
+class LazyInitialised(Toy):
+    def build(self, arch, *, seed=0, init="pytorch"):
+        self.parse(arch)
+        return initialise(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), init, seed)
+
+
+def test_lazy_layers_that_are_initialised_are_named():
+    with pytest.raises(BrokenPromise, match=r"'1.weight' is lazy and has no shape yet; give its layer the size"):
+        check(LazyInitialised())
+
+
+class Wide(Toy):
+    def build(self, arch, *, factor, seed=0, init="pytorch"):
+        kind, width = self.parse(arch)
+        return initialise(Layer(kind, factor * width), init, seed)
+
+    size_metrics = None
+
+
+class Uninitialised(Toy):
+    def build(self, arch, *, seed=0):
+        return super().build(arch, seed=seed)
+
+
+def test_what_build_takes_is_asked_first():
+    with pytest.raises(BrokenPromise, match=r"build cannot be called with .*missing a required .*'factor'.*network="):
+        check(Wide())
+    assert check(Wide(), network={"factor": 2})
+    with pytest.raises(BrokenPromise, match=r"build cannot be called with .*'init'\); let it take seed, init and"):
+        check(Uninitialised())
+
+
 def test_a_class_and_a_function_are_not_what_is_checked():
     with pytest.raises(InputError, match=r"^Toy is a class; give an instance: check_space\(Toy\(\)\)$"):
         check_space(Toy)
+    with pytest.raises(InputError, match=r"^shuffled is a function; give the space that it returns: check_space\(sh"):
+        check_space(shuffled)
     with pytest.raises(InputError, match=r"mean_square at .* is no Proxy; wrap the function: check_proxy\(Proxy\("):
         check_proxy(mean_square)
 

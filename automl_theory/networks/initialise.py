@@ -98,10 +98,13 @@ def initialise(net: Net, method: str = "pytorch", seed: int = 0, *, rename: Call
                     continue
                 done.add(id(parameter))
                 name = f"{prefix}.{local}" if prefix else local
-                if isinstance(parameter, nn.UninitializedParameter) or parameter.is_meta:
+                if isinstance(parameter, nn.UninitializedParameter):
                     raise InputError(
-                        f"parameter {name!r} has no values yet; run one forward pass, or move the module off meta"
+                        f"parameter {name!r} is lazy and has no shape yet; give its layer the size of its input, or "
+                        "run one forward pass first"
                     )
+                if parameter.is_meta:
+                    raise InputError(f"parameter {name!r} is on the meta device; call to_empty(device='cpu') first")
                 if parameter.is_floating_point() or parameter.is_complex():
                     _set(module, local, parameter, key(name), method, int(seed))
             if isinstance(module, _NormBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -51,14 +52,18 @@ def check_space(
     """
     if isinstance(space, type):
         raise InputError(f"{space.__name__} is a class; give an instance: check_space({space.__name__}())")
+    if callable(space) and not hasattr(space, "build"):
+        name = getattr(space, "__name__", "make")
+        raise InputError(f"{name} is a function; give the space that it returns: check_space({name}())")
     if n < 2:
         raise InputError(f"n={n!r} architectures cannot be compared; give at least 2")
+    settings = dict(network or {})
     kept = []
     for promise, check in (
-        ("it has the attributes of a Space", _check_shape),
+        ("it has the attributes of a Space", partial(_check_shape, settings=settings)),
         ("iteration meets every architecture once", _check_iteration),
         ("samples are distinct, seeded, and extend each other", _check_samples),
-        ("bad strings are refused in words", _check_errors),
+        ("bad strings are refused in words", partial(_check_errors, settings=settings)),
         ("canonical forms are members of the space and their own", _check_canonical),
         ("choices make architectures", _check_choices),
     ):
@@ -68,14 +73,14 @@ def check_space(
             check(space, n, seed)
         kept.append(promise)
     chosen = space.sample(min(n, space.size), seed, canonical=False)
-    return kept + check_networks(space, chosen, seed, dict(network or {}), x, carry)
+    return kept + check_networks(space, chosen, seed, settings, x, carry)
 
 
 def _name(space: Any) -> str:
     return f"space {getattr(space, 'name', type(space).__name__)!r}"
 
 
-def _check_shape(space: Any, n: int, seed: int) -> None:
+def _check_shape(space: Any, n: int, seed: int, *, settings: dict[str, Any]) -> None:
     who = _name(space)
     require(
         isinstance(getattr(space, "name", None), str) and space.name,
@@ -92,6 +97,14 @@ def _check_shape(space: Any, n: int, seed: int) -> None:
         )
     for method in ("__len__", "__iter__", "__contains__"):
         require(hasattr(space, method), who, f"{method} is missing", "define it; see spaces.base.Space")
+    given = {"seed": seed, "init": "pytorch", **settings}
+    try:
+        inspect.signature(space.build).bind("arch", **given)
+    except TypeError as error:
+        raise BrokenPromise(
+            f"{who}: build cannot be called with {given!r} ({error}); let it take seed, init and what is in network, "
+            "and give further settings defaults, or values in check_space(..., network=...)"
+        ) from None
     size = getattr(space, "size", None)
     require(
         isinstance(size, int) and not isinstance(size, bool) and size >= 1,
@@ -168,13 +181,14 @@ def _classes(space: Space) -> int:
     return len(space.representatives())
 
 
-def _check_errors(space: Space, n: int, seed: int) -> None:
+def _check_errors(space: Space, n: int, seed: int, *, settings: dict[str, Any]) -> None:
     who = _name(space)
     for thing in (None, 3, ["a"]):
         require(not _contains(space, thing), who, f"{thing!r} is in the space", "only strings are")
     for bad in [bad for bad in (*BAD, next(iter(space)) + "?") if not _contains(space, bad)]:
-        for method in ("parse", "canonical", "graph", "build"):
+        for method in ("parse", "canonical", "graph"):
             refuses(who, f"{method}({bad!r})", partial(getattr(space, method), bad))
+        refuses(who, f"build({bad!r})", partial(space.build, bad, **settings))
     for arch in space.sample(min(n, space.size), seed, canonical=False):
         space.parse(arch)
 

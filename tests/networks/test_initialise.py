@@ -159,7 +159,7 @@ def test_mistakes_are_named():
     for seed in (-1, 0.5, True, None):
         with pytest.raises(InputError, match=f"seed to be an integer of at least 0, got {seed}; give 0 or more"):
             initialise(small(), seed=seed)
-    with pytest.raises(InputError, match="'weight' has no values"):
+    with pytest.raises(InputError, match="'weight' is lazy and has no shape"):
         initialise(nn.LazyLinear(3))
     with pytest.raises(InputError, match=r"expected an nn\.Module to initialise, got str; build the network first"):
         initialise("net")

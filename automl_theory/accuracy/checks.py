@@ -130,7 +130,7 @@ def _check_values(values: pd.Series, column: str, name: str, unit: str) -> None:
     if low[~unlearned].any() and (there <= 1).all():
         raise InputError(
             f"column {column!r} of {name} looks like fractions (at most {there.max():g}), but per cent is expected; "
-            "say unit='fraction' (--unit fraction) and they are multiplied by 100"
+            "say unit='fraction' (accuracy convert --unit fraction) and they are multiplied by 100"
         )
     if (low & ~unlearned).mean() >= MIXED_SHARE:
         raise InputError(

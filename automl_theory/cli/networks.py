@@ -38,8 +38,10 @@ def network(
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
         for name in settings:
             if name not in known:
-                has = f"it has {', '.join(known)}: --network {known[-1]}=VALUE" if known else "it has none"
-                raise InputError(f"networks of {where.name} have no setting {name!r}; {has}.{suggest(name, known)}")
+                near = suggest(name, known)
+                meant = next((one for one in known if repr(one) in near), known[-1] if known else "")
+                has = f"it has {', '.join(known)}: --network {meant}=VALUE" if known else "it has none"
+                raise InputError(f"networks of {where.name} have no setting {name!r}; {has}.{near}")
     return settings
 
 

@@ -87,7 +87,7 @@ def search(
                      init, store, ...); for tenas and tegnas those of `tenas.Supernets`
 
     The same seed gives the same result. Errors: InputError for an unknown name or a bad setting, and a folder of
-    another search; Interrupted after Ctrl-C.
+    another search, or where no architecture can be measured; Interrupted after Ctrl-C.
     """
     asked = prepare(
         space_or_name,
@@ -166,6 +166,9 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             arch = None
     if not trace:
         raise InputError("the filter lets no architecture pass; give a larger radius")
+    if all(set(step["statuses"].values()) == {"failed"} for step in trace):
+        why = objective.evaluate(trace[0]["arch"]).reason
+        raise InputError(f"none of {len(trace)} architectures could be measured, the first: {why}; change the settings")
     order = tuple(best(seen, log=bool(asked.graph)))
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
 

@@ -158,9 +158,9 @@ def _check_value(proxy: Proxy, seed: int) -> None:
         "name in `needs` what it reads, and compute it from signals that nobody changes",
     )
     require(
-        status != "non_finite",
+        status in VALUED or not math.isnan(value),
         who,
-        "an ordinary network, with finite weights and outputs, gets no number",
+        f"an ordinary network, connected and finite, gets no number ({status})",
         "a NaN goes with a status that says why, or raise proxies.Undefined with the reason",
     )
 

@@ -69,12 +69,16 @@ def test_a_budget_of_seconds_ends_it() -> None:
     assert found.evaluations == 1
 
 
+def flat(width: int) -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, width), torch.nn.ReLU())
+
+
 @pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])
 def test_time_alone_ends_where_nothing_is_new(algorithm: str) -> None:
     """Four architectures are known at once, and cost no time ever after."""
-    where = space({name: partial(torch.nn.Linear, 64, width) for name, width in zip("abcd", (2, 3, 5, 7), strict=True)})
-    found = search(where, algorithm, "parameters", budget_seconds=1e9, options=OPTIONS[algorithm], n=4)
-    assert set(found.best) == set("abcd")
+    where = space({name: partial(flat, width) for name, width in zip("abcd", (2, 3, 5, 7), strict=True)})
+    found = search(where, algorithm, "parameters", budget_seconds=1e9, options=OPTIONS[algorithm], n=4, resolution=8)
+    assert "".join(found.best) == "dcba"
     assert IDLE < found.evaluations < IDLE + 100
 
 
@@ -194,6 +198,17 @@ def test_a_space_without_variables_is_searched_at_random() -> None:
     with pytest.raises(InputError, match="space 'nas_bench_101' has no variables; take the algorithm random"):
         prepare(where, "evolution")
     assert search(where, "random", "parameters", evaluations=3, n=4).evaluations == 3
+
+
+def fails() -> torch.nn.Module:
+    raise ValueError("no network today")
+
+
+def test_a_search_in_which_everything_fails_says_so() -> None:
+    with pytest.raises(
+        InputError, match="none of 2 architectures could be measured, the first: ValueError: no network to"
+    ):
+        search(space({"a": fails, "b": fails}), "random", "naswot", evaluations=2, n=4)
 
 
 @pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])

@@ -43,6 +43,10 @@ class MissingExtra(AutoMLTheoryError, ImportError):
     """An optional package is needed and not installed."""
 
 
+class FailedScores(UserWarning):
+    """Some architectures could not be built or measured; their values are NaN, their statuses "failed"."""
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import `module`, or raise `MissingExtra` naming the command that installs the extra holding it."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from automl_theory.cli.options import (
     TrustPickle,
 )
 from automl_theory.cli.tables import check_trained, direction_of, join_trained, load_trained, show_ranking, with_graph
-from automl_theory.errors import InputError
+from automl_theory.errors import FailedScores, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,7 +250,8 @@ def _score_space(
     from automl_theory.progress import ProgressLine
 
     console = Console(stderr=True, highlight=False)
-    with ProgressLine(console, f"scoring {where.name}") as progress:
+    with ProgressLine(console, f"scoring {where.name}") as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FailedScores)  # They are printed below.
         from automl_theory.scoring.engine import score_space
         from automl_theory.scoring.measurement import Measurement, default_store
         from automl_theory.scoring.together import choose_together
@@ -294,11 +296,11 @@ def _all_failed(table: pd.DataFrame) -> bool:
 
 def _print_incidents(path: Path, scored: set[str], console: Console) -> None:
     """Tell what failed and which kernels were computed the slower way, as the store recorded it."""
-    from automl_theory.scoring.rebuild import failures
+    from automl_theory.scoring.failures import failures_of
     from automl_theory.scoring.store import ScoreStore
     from automl_theory.terminal import print_failures, print_kernels
 
-    print_failures([failure for failure in failures(path) if failure[0] in scored], console)
+    print_failures([failure for failure in failures_of(path) if failure[0] in scored], console)
     with ScoreStore.existing(path) as kept:
         runs = kept.read_runs()
     print_kernels(list(runs[runs["arch"].isin(scored)][["arch", "detail"]].itertuples(index=False, name=None)), console)

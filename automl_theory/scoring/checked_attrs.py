@@ -20,6 +20,7 @@ def checked_attrs(attrs: object, name: str) -> dict[Any, Any]:
     settings   {name: anything}, with the space's name as text
     join       [{"without_partner", "unused": whole number, …}]
     seeds      [whole number, or null for a network with weights of its own]
+    failures   [(architecture, seed, reason)]
     noise, left_out    [text]; key: text
 
     None of them has to be there, nor has to be known. Raises InputError naming the first that has another shape.
@@ -78,6 +79,16 @@ def _is_proxy(entry: Any) -> bool:
     )
 
 
+def _is_failure(entry: Any) -> bool:
+    return (
+        isinstance(entry, list | tuple)
+        and len(entry) == 3
+        and _is_text(entry[0])
+        and _is_whole(entry[1])
+        and _is_text(entry[2])
+    )
+
+
 def _is_record(entry: Any) -> bool:
     return isinstance(entry, Mapping) and all(_is_whole(entry.get(field)) for field in ("without_partner", "unused"))
 
@@ -88,6 +99,7 @@ _PARTS: dict[str, Callable[[Any], bool]] = {
     "settings": _is_mapping,
     "join": _list_of(_is_record),
     "seeds": _list_of(lambda seed: seed is None or _is_whole(seed)),
+    "failures": _list_of(_is_failure),
     "noise": _list_of(_is_text),
     "left_out": _list_of(_is_text),
     "key": _is_text,

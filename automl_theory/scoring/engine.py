@@ -18,6 +18,7 @@ from automl_theory.proxies import Proxy, get_proxies
 from automl_theory.scoring import plan, task
 from automl_theory.scoring import together as stacking
 from automl_theory.scoring.executors import Outcome, run_tasks
+from automl_theory.scoring.failures import failures, warn_of
 from automl_theory.scoring.identity import check_network, to_check
 from automl_theory.scoring.machine import environment
 from automl_theory.scoring.measurement import Measurement
@@ -88,7 +89,8 @@ def score_space(
             one on a terminal or in a notebook, if it takes over two seconds.
 
     Returns:
-        The score table (see `scoring.table.score_table`), `attrs` telling settings, environment, directions and units;
+        The score table (see `scoring.table.score_table`), `attrs` telling settings, environment, directions, units and
+        `failures`, each (architecture, seed, reason); a `FailedScores` warning names the first of them;
         edge values and sources of each column are in `get_proxy(name).documentation`.
 
     Raises:
@@ -157,9 +159,12 @@ def score_space(
                 )
             ) from None
         rows = kept.read()
-    mine = set(shared)
+        mine = set(shared)
+        found = failures(kept, {proxy.key for proxy in asked})
+        failed = [failure for failure in found if failure[0] in mine and failure[1] in weights]
+    warn_of(failed, len(shared), stacklevel=2)
     names = [name for name in names if where.canonical(name) in mine]
-    return score_table(where, names, setting.proxies, rows, weights, setting.sizes, rows.attrs)
+    return score_table(where, names, setting.proxies, rows, weights, setting.sizes, rows.attrs | {"failures": failed})
 
 
 class _Stopped(Exception):

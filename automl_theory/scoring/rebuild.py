@@ -9,6 +9,7 @@ import pandas as pd
 from automl_theory.errors import InputError, StoreError
 from automl_theory.proxies import REGISTRY, Proxy, get_proxy
 from automl_theory.proxies.size import CLOSED
+from automl_theory.scoring.failures import failures
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.scoring.table import score_table
 from automl_theory.spaces import Space, list_spaces, space
@@ -22,7 +23,7 @@ def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space | Non
     Raises StoreError for a file that is no store, InputError for one without scores.
     """
     with ScoreStore.existing(path) as store:
-        rows = store.read()
+        rows, failed = store.read(), failures(store)
     if rows.empty:
         raise InputError(f"the store {path} holds no scores yet; run: automl-theory score ... --store {path}")
     settings = rows.attrs["settings"]
@@ -54,18 +55,8 @@ def table_of_store(path: str | PathLike[str]) -> tuple[pd.DataFrame, Space | Non
         rows,
         sorted(rows["seed"].unique().tolist()),
         closed and (lambda arch: closed(arch, **fixed)),
-        rows.attrs | ({"left_out": left_out} if left_out else {}),
+        rows.attrs | {"failures": failed} | ({"left_out": left_out} if left_out else {}),
     ), where
-
-
-def failures(path: str | PathLike[str]) -> list[tuple[str, int, str]]:
-    """What failed in the store, each (architecture, seed, reason), sorted."""
-    with ScoreStore.existing(path) as store:
-        rows, runs = store.read(), store.read_runs()
-    reasons = {(arch, seed): detail for arch, seed, detail in runs[["arch", "seed", "detail"]].itertuples(index=False)}
-    failed = rows[rows["status"] == "failed"]
-    pairs = sorted({(str(arch), int(seed)) for arch, seed in failed[["arch", "seed"]].itertuples(index=False)})
-    return [(arch, seed, reasons.get((arch, seed), "")) for arch, seed in pairs]
 
 
 def _proxy(key: str) -> Proxy | None:

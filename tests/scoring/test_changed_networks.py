@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import automl_theory as at
 from automl_theory.errors import StoreError
+from automl_theory.scoring.failures import failures_of
 from automl_theory.scoring.merging import merge
-from automl_theory.scoring.rebuild import failures
 from automl_theory.scoring.store import OtherNetwork, ScoreStore
 
 NAMES = ["naswot", "ntk_trace", "parameters"]
@@ -83,6 +83,7 @@ def test_a_change_that_no_shape_tells_of(tmp_path: Path) -> None:
         score(tmp_path / "s.db", {"a": functools.partial(net, 8, 2.0)})
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_what_failed_may_be_mended_under_its_name(tmp_path: Path) -> None:
     store, width = tmp_path / "s.db", tmp_path / "width"
     factories = {"a": functools.partial(from_file, width)}
@@ -102,12 +103,13 @@ def test_what_failed_may_be_mended_under_its_name(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(score(store, factories), mended, check_exact=True)
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_a_factory_that_returns_another_network_each_time_costs_its_own_status(tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("3")
     factories = {"other": functools.partial(another_each_time, tmp_path / "counter"), "same": net}
     table = score(tmp_path / "s.db", factories, seeds=2)
     assert table["ntk_trace_status"].tolist() == ["failed", "ok"]
-    ((arch, seed, why),) = failures(tmp_path / "s.db")
+    ((arch, seed, why),) = failures_of(tmp_path / "s.db")
     assert (arch, seed) == ("other", 1)
     assert why.startswith("its function returns another network than before: expected the network 'other'")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import automl_theory as at
-from automl_theory.errors import AutoMLTheoryError, InputError, Interrupted, StoreError
+from automl_theory.errors import AutoMLTheoryError, FailedScores, InputError, Interrupted, StoreError
 from automl_theory.progress import PATIENCE_SECONDS, ProgressLine, duration, reporting, speed
 from automl_theory.scoring.measurement import Measurement
 from automl_theory.scoring.store import ScoreStore
@@ -141,13 +141,21 @@ def test_shards_score_their_part(tmp_path: Path) -> None:
 def test_networks_of_ones_own_and_what_can_fail_in_them() -> None:
     calls: list[tuple[int, int, int]] = []
     factories = {"small": small, "broken": broken, "memory": out_of_memory, "nothing": nothing, "wide": wide}
-    table = score_modules(factories, seeds=2, progress=lambda *state: calls.append(state))
+    told = r"3 of 5 architectures failed, 'broken' under seed 0: .*; attrs\['failures'\] of the table has every reason"
+    with pytest.warns(FailedScores, match=told) as seen:
+        table = score_modules(factories, seeds=2, progress=lambda *state: calls.append(state))
+    assert seen[0].filename == __file__, "the warning names the caller's line"
+    assert [failure[:2] for failure in table.attrs["failures"]] == [
+        (name, seed) for name in ("broken", "memory", "nothing") for seed in (0, 1)
+    ]
+    assert table.attrs["failures"][4][2].endswith("it returned NoneType; let it end in `return net`")
     assert calls[-1] == (10, 10, 6)
     assert table.index.tolist() == list(factories)
     assert table["ntk_lambda_min_status"].tolist() == ["ok", "failed", "failed", "failed", "ok"]
     assert table.loc["small", "parameters"] == 48 * 8 + 8 + 8 * 10 + 10
     assert table.loc["small", "parameters_std"] == 0
     alone = score_modules([small], seeds=2)
+    assert alone.attrs["failures"] == []
     assert alone.loc["0", NAMES].tolist() == table.loc["small", NAMES].tolist()
     assert at.graph_metrics(at.space(factories)).isna().any(axis=None)
 
@@ -162,7 +170,8 @@ def test_settings_of_ones_own_networks() -> None:
     assert score_modules([sized], network={"width": 5}).loc["0", "parameters"] == 49 * 5 + 6 * 10
     with pytest.raises(InputError, match=r"'0' does not take network={'width': 5} \(got an unexpected .*; change it"):
         score_modules([small], network={"width": 5})
-    assert score_modules([sized], network={"width": 101})["naswot_status"].tolist() == ["failed"]
+    with pytest.warns(FailedScores, match="'0' under seed 0: ValueError: too wide"):
+        assert score_modules([sized], network={"width": 101})["naswot_status"].tolist() == ["failed"]
 
 
 class Faulty(ModuleSpace):
@@ -179,6 +188,7 @@ class Seedless(ModuleSpace):
         return super().build(arch)
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_a_bug_inside_build_is_told_as_what_it_is(tmp_path: Path) -> None:
     asked: dict[str, Any] = {**IMAGES, "proxies": ["naswot"], "network": {"depth": 2}}
     table = at.score_space(Faulty([small], "faulty"), store=tmp_path / "s.db", **asked)

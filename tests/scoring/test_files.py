@@ -162,6 +162,7 @@ BROKEN = [
     ({"seeds": ["first"]}, "seeds"),
     ({"noise": 3}, "noise"),
     ({"left_out": 3}, "left_out"),
+    ({"failures": [["a", "0", "no memory"]]}, "failures"),
     ({"key": ["canonical"]}, "key"),
 ]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import automl_theory as at
 from automl_theory.networks.initialise import initialise
-from automl_theory.scoring.rebuild import failures
+from automl_theory.scoring.failures import failures_of
 
 NAMES = ["ntk_trace", "ntk_lambda_min", "nngp_lambda_min", "ntk_regression_error", "parameters", "naswot"]
 SMALL: dict[str, Any] = {"n": 8, "resolution": 4, "progress": False}
@@ -137,11 +137,12 @@ BAD: dict[str, tuple[Any, str, str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_networks_with_values(tmp_path: Path) -> None:
     """The same as `at.score` gives of the network alone; bit for bit in a worker and in another order."""
     table = at.score_space(GOOD, NAMES, seeds=2, store=tmp_path / "s.db", **SMALL)
     assert (table["ntk_trace_status"] == "ok").all()
-    assert all(why.startswith("naswot: the module calls no ReLU") for _, _, why in failures(tmp_path / "s.db"))
+    assert all(why.startswith("naswot: the module calls no ReLU") for _, _, why in failures_of(tmp_path / "s.db"))
     batch = at.load_batch("digits", 8, size=4)
     for name in ("group_norm", "Tied", "dropout"):
         alone = [at.score(initialise(GOOD[name](), seed=seed), batch.x, batch.y, NAMES) for seed in (0, 1)]
@@ -151,11 +152,12 @@ def test_networks_with_values(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(other.loc[table.index], table, check_exact=True)
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_networks_without(tmp_path: Path) -> None:
     table = at.score_space({name: make for name, (make, _, _) in BAD.items()}, NAMES, store=tmp_path / "s.db", **SMALL)
     assert table["ntk_trace_status"].to_dict() == {name: status for name, (_, status, _) in BAD.items()}
     assert table[["ntk_trace", "ntk_lambda_min", "naswot"]].isna().all(axis=None)
-    reasons = {arch: why for arch, _, why in failures(tmp_path / "s.db")}
+    reasons = {arch: why for arch, _, why in failures_of(tmp_path / "s.db")}
     for name, (_, status, words) in BAD.items():
         if status == "failed":
             assert words in reasons[name], name

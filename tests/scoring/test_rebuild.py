@@ -9,10 +9,11 @@ import pytest
 from torch import nn
 
 import automl_theory as at
-from automl_theory.errors import InputError, Interrupted, StoreError
+from automl_theory.errors import FailedScores, InputError, Interrupted, StoreError
+from automl_theory.scoring.failures import failures_of
 from automl_theory.scoring.machine import environment
 from automl_theory.scoring.measurement import Measurement
-from automl_theory.scoring.rebuild import failures, table_of_store
+from automl_theory.scoring.rebuild import table_of_store
 from automl_theory.scoring.store import ScoreStore
 
 TINY: dict[str, Any] = {"n": 8, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
@@ -61,11 +62,29 @@ def broken() -> nn.Module:
 
 def test_a_store_of_ones_own_networks_needs_no_space(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    run = at.score_space({"b": small, "a": broken}, ["naswot", "parameters"], n=8, resolution=4, store=path)
+    with pytest.warns(FailedScores, match="1 of 2 architectures failed, 'a' under seed 0: ValueError: no such layer"):
+        run = at.score_space({"b": small, "a": broken}, ["naswot", "parameters"], n=8, resolution=4, store=path)
     table, where = table_of_store(path)
     assert where is None
     pd.testing.assert_frame_equal(table[run.columns], run.sort_index(), check_exact=True)
-    assert failures(path) == [("a", 0, "ValueError: no such layer")]
+    assert failures_of(path) == [("a", 0, "ValueError: no such layer")]
+    assert run.attrs["failures"] == table.attrs["failures"] == failures_of(path)
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"),
+    [
+        ("naswot: no ReLU; kernel: functional (weights are tied)", "naswot: no ReLU"),
+        ("kernel: functional (weights are tied)", ""),
+        ("kernel: coupled (a cumsum); swap: no ReLU; no memory", "swap: no ReLU; no memory"),
+    ],
+)
+def test_how_the_kernel_was_computed_is_no_reason_of_a_failure(tmp_path: Path, detail: str, reason: str) -> None:
+    path = tmp_path / "s.db"
+    with pytest.warns(FailedScores):
+        at.score_space({"a": broken}, ["naswot"], n=8, resolution=4, store=path)
+    change(path, f"UPDATE run SET detail = '{detail}'")
+    assert failures_of(path) == [("a", 0, reason)]
 
 
 def test_proxies_that_this_version_lacks_are_left_out_and_named(tmp_path: Path) -> None:

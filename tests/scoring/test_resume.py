@@ -23,7 +23,8 @@ from torch import nn
 import automl_theory as at
 from automl_theory.cli import main
 from automl_theory.errors import StoreError
-from automl_theory.scoring.rebuild import failures, table_of_store
+from automl_theory.scoring.failures import failures_of
+from automl_theory.scoring.rebuild import table_of_store
 from automl_theory.scoring.store import ScoreStore
 
 TINY: dict[str, Any] = {"n": 8, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
@@ -200,6 +201,7 @@ def _no_process_is_left() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_process_is_left")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_a_worker_that_dies_or_runs_out_of_memory_costs_one_status(tmp_path: Path) -> None:
     store, space = tmp_path / "s.db", at.space(family_of(tmp_path))
     options: dict[str, Any] = {"n": 8, "resolution": 4, "store": store}
@@ -207,7 +209,7 @@ def test_a_worker_that_dies_or_runs_out_of_memory_costs_one_status(tmp_path: Pat
     statuses = table["ntk_trace_status"].to_dict()
     failed = ["killed", "memory"]
     assert statuses == {name: "failed" if name in failed else "ok" for name in space}
-    assert failures(store) == [
+    assert failures_of(store) == [
         ("killed", 0, "worker died with signal 9 (out of memory?) twice"),
         ("memory", 0, "MemoryError"),
     ]
@@ -223,7 +225,7 @@ def test_a_worker_that_dies_or_runs_out_of_memory_costs_one_status(tmp_path: Pat
     assert set(mended["ntk_trace_status"]) == {"ok"}
     assert mended.loc["killed", "ntk_trace"] == calm.loc["fine", "ntk_trace"]
     pd.testing.assert_frame_equal(mended.loc[["fine", "wide"]], table.loc[["fine", "wide"]], check_exact=True)
-    assert failures(store) == []
+    assert failures_of(store) == []
 
 
 def say(store: Path, arguments: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[Any, str]:

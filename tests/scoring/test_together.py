@@ -116,13 +116,14 @@ def test_what_cannot_be_stacked_goes_the_single_way():
     same(table(architectures=CELLS[:8]), table(architectures=CELLS[:8], space=Broken(), together=4))
 
 
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
 def test_no_memory_for_a_stack_says_so(tmp_path):
-    from automl_theory.scoring.rebuild import failures
+    from automl_theory.scoring.failures import failures_of
 
     store = tmp_path / "scores.db"
     found = table(architectures=CELLS[4:6], space=Full(), together=2, store=store, proxies="naswot")
     assert set(found["naswot_status"]) == {"failed"}
-    assert "no room for a stack; let fewer architectures go together" in failures(store)[0][2]
+    assert "no room for a stack; let fewer architectures go together" in failures_of(store)[0][2]
 
 
 def test_a_bad_number_is_refused():

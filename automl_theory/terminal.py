@@ -89,16 +89,11 @@ def print_best(table: pd.DataFrame, console: Console | None = None) -> None:
         console.print(f"{number:>2}  {arch}", highlight=False, markup=False, soft_wrap=True)
 
 
-def print_failures(failures: Sequence[tuple[str, int, str]], console: Console) -> None:
-    """Print how many scores failed, and the first reasons."""
+def print_failures(failures: Sequence[tuple[str, int, str]], told: str, console: Console) -> None:
+    """Print how many scores failed, what is `told` of them, and the first reasons."""
     if not failures:
         return
-    console.print(
-        f"failed: {len(failures)} (--retry-failed scores them again, helpful where the reason was passing: memory, a "
-        "killed worker)",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(f"failed: {len(failures)} ({told})", highlight=False, markup=False, soft_wrap=True)
     for arch, seed, reason in failures[:SHOWN_FAILURES]:
         console.print(f"  {arch} seed {seed}: {reason}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > SHOWN_FAILURES:

@@ -341,10 +341,10 @@ def test_slower_kernels_are_counted_with_their_reason() -> None:
 
 def test_failures_are_counted_and_the_first_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     stream = StringIO()
-    print_failures([(f"net{k}", 0, f"reason {k}") for k in range(5)], Console(file=stream, width=40))
+    print_failures([(f"net{k}", 0, f"reason {k}") for k in range(5)], "why so many", Console(file=stream, width=40))
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "failed: 5 (--retry-failed scores them again, helpful where the reason was passing: memory, a killed worker)",
+        "failed: 5 (why so many)",
         *(f"  net{k} seed 0: reason {k}" for k in range(3)),
         "  and 2 more",
     ]

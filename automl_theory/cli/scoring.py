@@ -300,7 +300,8 @@ def _print_incidents(path: Path, scored: set[str], console: Console) -> None:
     from automl_theory.scoring.store import ScoreStore
     from automl_theory.terminal import print_failures, print_kernels
 
-    print_failures([failure for failure in failures_of(path) if failure[0] in scored], console)
+    again = "--retry-failed scores them again, helpful where the reason was passing: memory, a killed worker"
+    print_failures([failure for failure in failures_of(path) if failure[0] in scored], again, console)
     with ScoreStore.existing(path) as kept:
         runs = kept.read_runs()
     print_kernels(list(runs[runs["arch"].isin(scored)][["arch", "detail"]].itertuples(index=False, name=None)), console)

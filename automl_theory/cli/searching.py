@@ -173,6 +173,10 @@ def search(
         found = repeat(asked, range(seed, seed + runs), run, workers=workers, progress=progress)
     table = places(found, asked.space, trained, target, target_direction=target_direction)
     _print(table, target if trained is not None else None)
+    if failed := [failure for one in found for failure in one.failures]:
+        from automl_theory.terminal import print_failures
+
+        print_failures(failed, "taken to be the worst", console)
     console.print(f"steps: {run}", markup=False, soft_wrap=True)
     if export is not None:
         from automl_theory.scoring.files import write_table

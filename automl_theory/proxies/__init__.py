@@ -46,6 +46,8 @@ def get_proxy(name: str) -> Proxy:
     base, colon, text = name.partition(":")
     if base not in REGISTRY and base not in proxy_plugins():
         near = suggest(base, [*REGISTRY, *proxy_plugins()])
+        if "=" in base:
+            near = " Parameters of one proxy are joined by +: linear_regions_thin:repeats=2+samples=100."
         raise InputError(f"unknown proxy {base!r}; see: automl-theory list proxies.{near}")
     proxy = REGISTRY[base] if base in REGISTRY else _of_plugin(proxy_plugins()[base])
     return parameterised(proxy, text) if colon else proxy

@@ -126,6 +126,7 @@ def parameterised(proxy: Proxy, text: str) -> Proxy:
         except ValueError:
             raise InputError(
                 f"{proxy.name}:{name} must be of type {kind.__name__}, got {value!r}; the default is {defaults[name]}"
+                + (", and + joins several parameters" if "=" in value else "")
             ) from None
         if not 0 < values[name] < math.inf:
             raise InputError(

@@ -18,6 +18,8 @@ FULL = 120
 """From this many columns on every value has its interval, below only τ."""
 FEW = 20
 """A value of fewer architectures than this is marked with a star."""
+LONG = 28
+"""Characters of a name on one line of a narrow terminal."""
 _SHORT = {"generalization": "gen", "expressivity": "expr", "convergence": "conv"}
 _VALUES = {"Spearman ρ": "spearman", "partial ρ": "partial", "top τ": "kendall_top"}
 _HEADS = {"Spearman ρ": "ρ", "partial ρ": "part.", "top τ": "top τ"}
@@ -99,7 +101,7 @@ def _table(
     rows: list[_Row], beside: pd.DataFrame | None, *, narrow: bool, notes: _Letters, family: bool = True
 ) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("proxy", overflow="fold", max_width=28)
+    table.add_column("proxy", overflow="fold", max_width=LONG if narrow else None)
     if family:
         table.add_column("for", no_wrap=True)
     table.add_column("Kendall τ", no_wrap=True)

@@ -162,7 +162,7 @@ def score_space(
         mine = set(shared)
         found = failures(kept, {proxy.key for proxy in asked})
         failed = [failure for failure in found if failure[0] in mine and failure[1] in weights]
-    warn_of(failed, len(shared), stacklevel=2)
+    warn_of(failed, len(shared), "attrs['failures'] of the table", stacklevel=2)
     names = [name for name in names if where.canonical(name) in mine]
     return score_table(where, names, setting.proxies, rows, weights, setting.sizes, rows.attrs | {"failures": failed})
 

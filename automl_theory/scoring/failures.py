@@ -17,6 +17,11 @@ SLOWER_WAY = re.compile(r"(^|; )kernel: [^;]*")
 """What a run's detail says after its reasons: how the kernel was computed, where that was the slower way."""
 
 
+def reason_of(detail: str) -> str:
+    """Why something failed, of a run's detail or an evaluation's reason."""
+    return SLOWER_WAY.sub("", detail).removeprefix("; ")
+
+
 def failures(kept: ScoreStore, keys: Collection[str] | None = None) -> list[Failure]:
     """What failed in a store, sorted; of the proxies with these keys, or of all."""
     rows, runs = kept.read(), kept.read_runs()
@@ -25,7 +30,7 @@ def failures(kept: ScoreStore, keys: Collection[str] | None = None) -> list[Fail
     if keys is not None:
         failed = failed[failed["proxy"].isin(keys)]
     pairs = sorted({(str(arch), int(seed)) for arch, seed in failed[["arch", "seed"]].itertuples(index=False)})
-    return [(*pair, SLOWER_WAY.sub("", reasons.get(pair, "")).removeprefix("; ")) for pair in pairs]
+    return [(*pair, reason_of(reasons.get(pair, ""))) for pair in pairs]
 
 
 def failures_of(path: str | PathLike[str]) -> list[Failure]:
@@ -34,14 +39,13 @@ def failures_of(path: str | PathLike[str]) -> list[Failure]:
         return failures(kept)
 
 
-def warn_of(found: Collection[Failure], total: int, stacklevel: int) -> None:
-    """Warn of failures among `total` architectures, naming the first reason and where the others are."""
+def warn_of(found: Collection[Failure], total: int, where: str, stacklevel: int) -> None:
+    """Warn of failures among `total` architectures, naming the first reason and `where` the others are."""
     if found:
         count = len({arch for arch, _, _ in found})
         arch, seed, why = next(iter(found))
         warnings.warn(
-            f"{count} of {total} architectures failed, {arch!r} under seed {seed}: {why}; attrs['failures'] of the "
-            "table has every reason",
+            f"{count} of {total} architectures failed, {arch!r} under seed {seed}: {why}; {where} has every reason",
             FailedScores,
             stacklevel=stacklevel + 1,
         )

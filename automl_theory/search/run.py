@@ -13,6 +13,7 @@ import torch
 
 from automl_theory.counts import whole
 from automl_theory.errors import InputError, Interrupted
+from automl_theory.scoring.failures import Failure, reason_of, warn_of
 from automl_theory.search import tenas
 from automl_theory.search.composite import graph_numbers, graph_values
 from automl_theory.search.evolution import evolution
@@ -39,8 +40,8 @@ class Found:
 
     found         the architecture
     best          all architectures that were measured, best first; the found one alone for TE-NAS
-    trace         the steps: {"arch", "values", "statuses", "seconds"} of an evaluation; of a pruning round
-                  {"changes", "removed", "left", "evaluations", "seconds"}
+    trace         the steps: {"arch", "values", "statuses", "seconds"} of an evaluation, with the "reason" of a failure;
+                  of a pruning round {"changes", "removed", "left", "evaluations", "seconds"}
     evaluations   architectures that were asked for, repeated ones too; for TE-NAS supernets, counting repeats
     seconds       that measuring them took; an architecture whose class came up before in this search costs none
     """
@@ -52,6 +53,16 @@ class Found:
     trace: tuple[dict[str, Any], ...] = field(repr=False)
     evaluations: int
     seconds: float
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What could not be measured: (architecture, seed of the search, reason), each architecture once."""
+        failed = {step["arch"]: step.get("reason", "") for step in self.trace if "failed" in _statuses(step)}
+        return [(arch, self.seed, why) for arch, why in failed.items()]
+
+
+def _statuses(step: dict[str, Any]) -> set[str]:
+    return set(step.get("statuses", {}).values())
 
 
 def search(
@@ -86,7 +97,8 @@ def search(
     settings         how architectures are measured, and where scores are kept, as in `Objective` (n, network, bn,
                      init, store, ...); for tenas and tegnas those of `tenas.Supernets`
 
-    The same seed gives the same result. Errors: InputError for an unknown name or a bad setting, and a folder of
+    The same seed gives the same result. A `FailedScores` warning tells what could not be measured, `failures` of the
+    result has all reasons. Errors: InputError for an unknown name or a bad setting, and a folder of
     another search, or where no architecture can be measured; Interrupted after Ctrl-C.
     """
     asked = prepare(
@@ -101,7 +113,9 @@ def search(
         options=options,
         **settings,
     )
-    return run(asked, seed, None if folder is None else Path(folder))
+    found = run(asked, seed, None if folder is None else Path(folder))
+    warn_of(found.failures, len(found.best), "`failures` of the result", stacklevel=2)
+    return found
 
 
 def run(asked: Search, seed: int, folder: Path | None = None, told: Told | None = None) -> Found:
@@ -148,6 +162,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 "numbers": [*numbers, *graph_numbers(graph)],
                 "seconds": evaluation.seconds,
             }
+            if "failed" in _statuses(step):
+                step["reason"] = reason_of(evaluation.reason)
             journal.add(step)
         trace.append(step)
         canonical = asked.space.canonical(arch)
@@ -166,8 +182,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             arch = None
     if not trace:
         raise InputError("the filter lets no architecture pass; give a larger radius")
-    if all(set(step["statuses"].values()) == {"failed"} for step in trace):
-        why = objective.evaluate(trace[0]["arch"]).reason
+    if all(_statuses(step) == {"failed"} for step in trace):
+        why = trace[0].get("reason", "")
         raise InputError(f"none of {len(trace)} architectures could be measured, the first: {why}; change the settings")
     order = tuple(best(seen, log=bool(asked.graph)))
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))

@@ -75,6 +75,11 @@ def test_parameters_are_part_of_the_name():
         ("naswot:tol=1", "proxy 'naswot' has no parameter 'tol'; it has: none"),
         ("ntk_numerical_rank:", "has no parameter ''"),
         ("ntk_numerical_rank:tol=small", "ntk_numerical_rank:tol must be of type float, got 'small'"),
+        (
+            "linear_regions_thin:repeats=2:samples=9",
+            r"got '2:samples=9'; the default is 3, and \+ joins several parameters",
+        ),
+        ("linear_regions_thin:repeats=2,samples=9", r"unknown proxy 'samples=9'.* joined by \+: linear_regions_thin:"),
         ("curvature:points=3.5", "curvature:points must be of type int, got '3.5'"),
         ("ntk_numerical_rank:tol=nan", "tol must be positive and finite, got 'nan'"),
         ("ntk_numerical_rank:tol=-1", "tol must be positive and finite, got '-1'"),

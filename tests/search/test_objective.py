@@ -13,7 +13,7 @@ from small_objectives import SMALL, small
 from torch import nn
 
 import automl_theory as at
-from automl_theory.errors import InputError, StoreError
+from automl_theory.errors import FailedScores, InputError, StoreError
 from automl_theory.scoring.store import ScoreStore
 from automl_theory.search.objective import Objective
 
@@ -124,7 +124,8 @@ def test_a_network_that_cannot_be_built_has_failed_as_in_score_space(tmp_path: P
     assert found.reason == "RuntimeError: no such layer"
     assert objective("bad") == (-math.inf, math.inf)
     assert objective.evaluations == 1
-    table = at.score_space({"bad": bad}, objective.names, n=4, store=tmp_path / "s.db")
+    with pytest.warns(FailedScores, match="'bad' under seed 0: RuntimeError: no such layer"):
+        table = at.score_space({"bad": bad}, objective.names, n=4, store=tmp_path / "s.db")
     assert table.loc["bad", "naswot_status"] == "failed"
     mended = at.Objective({"bad": lambda: mlp(2)}, objective.names, n=4, store=tmp_path / "s.db")
     assert mended.evaluate("bad").statuses["naswot"] != "failed", "what a store has as failed is tried again"

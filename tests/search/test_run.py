@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from automl_theory.errors import InputError
+from automl_theory.errors import FailedScores, InputError
 from automl_theory.search.journal import Journal
 from automl_theory.search.place import places, summary
 from automl_theory.search.repeat import repeat
@@ -209,6 +209,17 @@ def test_a_search_in_which_everything_fails_says_so() -> None:
         InputError, match="none of 2 architectures could be measured, the first: ValueError: no network to"
     ):
         search(space({"a": fails, "b": fails}), "random", "naswot", evaluations=2, n=4)
+
+
+def test_a_search_tells_what_failed_and_still_does_when_resumed(tmp_path: Path) -> None:
+    where = space({"a": fails, "b": partial(flat, 64), "c": fails})
+    told = "2 of 3 architectures failed, .* seed 0: ValueError: no network today; `failures` of the result has every"
+    for _ in range(2):
+        with pytest.warns(FailedScores, match=told) as seen:
+            found = search(where, "random", "naswot", evaluations=3, n=4, resolution=8, folder=tmp_path)
+        assert seen[0].filename == __file__
+        assert found.found == "b"
+        assert sorted(found.failures) == [(arch, 0, "ValueError: no network today") for arch in "ac"]
 
 
 @pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])

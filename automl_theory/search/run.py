@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from automl_theory.counts import whole
-from automl_theory.errors import InputError, Interrupted
+from automl_theory.errors import VALUED, InputError, Interrupted
 from automl_theory.scoring.failures import Failure, reason_of, warn_of
 from automl_theory.search import tenas
 from automl_theory.search.composite import graph_numbers, graph_values
@@ -39,7 +39,8 @@ class Found:
     """What a search found.
 
     found         the architecture
-    best          all architectures that were measured, best first; the found one alone for TE-NAS
+    best          all architectures that were measured, best first, those without any value last; the found one alone
+                  for TE-NAS
     trace         the steps: {"arch", "values", "statuses", "seconds"} of an evaluation, with the "reason" of a failure;
                   of a pruning round {"changes", "removed", "left", "evaluations", "seconds"}
     evaluations   architectures that were asked for, repeated ones too; for TE-NAS supernets, counting repeats
@@ -185,7 +186,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     if all(_statuses(step) == {"failed"} for step in trace):
         why = trace[0].get("reason", "")
         raise InputError(f"none of {len(trace)} architectures could be measured, the first: {why}; change the settings")
-    order = tuple(best(seen, log=bool(asked.graph)))
+    valued = {asked.space.canonical(step["arch"]) for step in trace if _statuses(step) & set(VALUED)}
+    order = tuple(sorted(best(seen, log=bool(asked.graph)), key=lambda arch: arch not in valued))
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
 
 

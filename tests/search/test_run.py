@@ -222,6 +222,16 @@ def test_a_search_tells_what_failed_and_still_does_when_resumed(tmp_path: Path) 
         assert sorted(found.failures) == [(arch, 0, "ValueError: no network today") for arch in "ac"]
 
 
+def test_what_has_a_value_comes_before_what_has_none() -> None:
+    """NASWOT of one unit is -inf where two samples share a code, as bad as that of a network that fails."""
+    where = space({"a": fails, "b": partial(flat, 1), "c": fails})
+    with pytest.warns(FailedScores):
+        found = search(where, "random", "naswot", evaluations=3, n=8, resolution=8)
+    (value,) = (step["values"]["naswot"] for step in found.trace if step["arch"] == "b")
+    assert value == -math.inf
+    assert found.best[0] == "b"
+
+
 @pytest.mark.parametrize("algorithm", ["evolution", "nsga2"])
 def test_modules_of_nas_bench_101_evolve(algorithm: str) -> None:
     found = search("nas_bench_101", algorithm, "parameters", evaluations=40, n=4, options=OPTIONS[algorithm])

@@ -68,7 +68,8 @@ class Instrument(TorchFunctionMode):
         statistics: Sequence[tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
-        self.bn, self.sizes = bn, tuple(sizes)
+        self.bn: BnMode = bn
+        self.sizes = tuple(sizes)
         self.codes, self.gradients = codes, gradients
         self.statistics = statistics
         self.recorded: list[tuple[Tensor, Tensor]] = []

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from automl_theory.probing import batch_norm as batch_statistics
-from automl_theory.probing.folding import Norm
-from automl_theory.probing.layer_gradients import Unsupported, affine_gradients, norm_gradients
+from automl_theory.probing.batch_norm import BnMode
+from automl_theory.probing.folding import Fold, Norm
+from automl_theory.probing.layer_gradients import LayerGradients, Unsupported, affine_gradients, norm_gradients
 
-if TYPE_CHECKING:
-    from automl_theory.probing.instrument import Instrument
+
+class Pass(Protocol):
+    """What a normalisation needs to know of the watched pass, an `instrument.Instrument`.
+
+    handlers      function -> what answers it
+    recorded      (mean, inverse) of the BatchNorms so far; statistics those to be used instead
+    batch_norms   how many of `statistics` were used
+    """
+
+    bn: BnMode
+    sizes: tuple[int, ...]
+    gradients: LayerGradients | None
+    statistics: Sequence[tuple[Tensor, Tensor]] | None
+    recorded: list[tuple[Tensor, Tensor]]
+    batch_norms: int
+    handlers: dict[Any, Callable[..., Any]]
+
+    def fold_of(self, tensor: Tensor) -> Fold | None:
+        """The fold of the convolution whose output this is, or None."""
+
+    def require_samples(self, x: Tensor, layer: str, ndim: int | None = None) -> None:
+        """Refuse an input that is not one row a sample."""
 
 
 def batch_norm(
-    watch: Instrument,
+    watch: Pass,
     input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -70,7 +91,7 @@ def batch_norm(
 
 
 def raw_batch_norm(
-    watch: Instrument,
+    watch: Pass,
     input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -89,7 +110,7 @@ def raw_batch_norm(
 
 
 def layer_norm(
-    watch: Instrument,
+    watch: Pass,
     input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
@@ -105,7 +126,7 @@ def layer_norm(
 
 
 def group_norm(
-    watch: Instrument,
+    watch: Pass,
     input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
@@ -117,7 +138,7 @@ def group_norm(
 
 
 def instance_norm(
-    watch: Instrument,
+    watch: Pass,
     input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
@@ -143,7 +164,7 @@ def instance_norm(
 
 
 def _affine(
-    watch: Instrument, x: Tensor, normalised: Tensor, weight: Tensor | None, bias: Tensor | None, *, channel_first: bool
+    watch: Pass, x: Tensor, normalised: Tensor, weight: Tensor | None, bias: Tensor | None, *, channel_first: bool
 ) -> Tensor:
     """γ·x̂ + β for a normalisation of single samples, with γ and β counted."""
     gradients = watch.gradients

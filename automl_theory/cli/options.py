@@ -11,6 +11,10 @@ PROGRAM = "automl-theory"
 WHAT, HOW, RUN, OUT = "What is scored", "How it is measured", "How it runs", "What comes out"
 TRAINED = "Trained results"
 
+Images = Annotated[
+    str, typer.Option(help="digits, gaussian, a CIFAR-10/100 folder, or an .npz with x and y.", rich_help_panel=HOW)
+]
+BatchNorm = Annotated[str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)]
 Table = Annotated[Path, typer.Argument(help="A score table (.parquet or .csv) or a store.", show_default=False)]
 Accuracy = Annotated[
     str | None,

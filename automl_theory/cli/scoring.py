@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automl_theory.cli.networks import network as network_of
+from automl_theory.cli.one_network import refuse_others, score_module
 from automl_theory.cli.options import (
     HOW,
     OUT,
     RUN,
     WHAT,
     Accuracy,
+    BatchNorm,
     Dataset,
     Direction,
     Epochs,
+    Images,
     Network,
     Split,
     Target,
@@ -31,12 +34,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from automl_theory.spaces import Space
-
-# Options of `score` that say something about one network (--module) too; the others are about a run over a space.
-OF_A_MODULE = {
-    "space", "module", "proxies", "seeds", "data", "n", "data_seed", "resolution", "in_channels", "bn", "output",
-    "biases", "init", "dtype", "device", "export",
-}  # fmt: skip
 
 
 def score(
@@ -70,9 +67,7 @@ def score(
             rich_help_panel=HOW,
         ),
     ] = None,
-    data: Annotated[
-        str, typer.Option(help="digits, gaussian, a CIFAR-10/100 folder, or an .npz with x and y.", rich_help_panel=HOW)
-    ] = "digits",
+    data: Images = "digits",
     n: Annotated[int, typer.Option("--n", help="Images per score.", rich_help_panel=HOW)] = 64,
     data_seed: Annotated[int, typer.Option(help="Seed of the batch.", rich_help_panel=HOW)] = 0,
     resolution: Annotated[int, typer.Option(help="Side of the images.", rich_help_panel=HOW)] = 32,
@@ -98,9 +93,7 @@ def score(
         int | None, typer.Option(help="Neurons a layer (mlp_dag). Default: 256.", rich_help_panel=HOW)
     ] = None,
     network: Network = None,
-    bn: Annotated[
-        str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)
-    ] = "frozen",
+    bn: BatchNorm = "frozen",
     output: Annotated[str, typer.Option(help="NTK over the outputs: sum or trace.", rich_help_panel=HOW)] = "sum",
     biases: Annotated[bool, typer.Option("--biases", help="Count biases in the NTK.", rich_help_panel=HOW)] = False,
     init: Annotated[
@@ -177,8 +170,8 @@ def score(
         check_writable(export, SUFFIXES)
         check_apart(export, {"the store": store, "the table of --accuracy": accuracy})
     if module is not None:
-        _refuse_others(context)
-        _score_module(
+        refuse_others(context)
+        score_module(
             module, export, proxies=proxies, seeds=seeds, data=data, n=n, data_seed=data_seed, resolution=resolution,
             in_channels=in_channels, bn=bn, output=output, biases=biases, init=init or "pytorch", dtype=dtype,
             device=device,
@@ -204,33 +197,6 @@ def score(
         address=address, gpus_per_task=gpus_per_task, shard=shard, allow_mismatch=allow_mismatch,
         retry_failed=retry_failed,
     )  # fmt: skip
-
-
-def _score_module(module: str, export: Path | None, **settings: Any) -> None:
-    from automl_theory.scoring.named_module import score_named_module
-    from automl_theory.terminal import print_module
-
-    row, reasons = score_named_module(module, **settings)
-    print_module(row, reasons)
-    if export is not None:
-        from rich.console import Console
-
-        from automl_theory.scoring.files import write_table
-
-        console = Console(stderr=True, highlight=False, markup=False)
-        console.print(f"table: {write_table(row, export)}", soft_wrap=True)
-
-
-def _refuse_others(context: typer.Context) -> None:
-    """Refuse what was given with --module and means nothing there."""
-    given = (
-        name
-        for name in context.params
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    )
-    for name in given:
-        if name not in OF_A_MODULE:
-            raise InputError(f"--{name.replace('_', '-')} is for a run over a space; leave it out with --module")
 
 
 def _score_space(

@@ -15,10 +15,12 @@ from automl_theory.cli.options import (
     RUN,
     WHAT,
     Accuracy,
+    BatchNorm,
     Dataset,
     Direction,
     Epochs,
     Force,
+    Images,
     Network,
     Split,
     Target,
@@ -71,9 +73,7 @@ def search(
     seed: Annotated[
         int, typer.Option(help="Seed of the first search; the next have the next.", rich_help_panel=HOW)
     ] = 0,
-    data: Annotated[
-        str, typer.Option(help="digits, gaussian, a CIFAR-10/100 folder, or an .npz with x and y.", rich_help_panel=HOW)
-    ] = "digits",
+    data: Images = "digits",
     n: Annotated[
         int | None, typer.Option("--n", help="Images. Default: 64; 72 for tenas and tegnas.", rich_help_panel=HOW)
     ] = None,
@@ -95,9 +95,7 @@ def search(
         ),
     ] = None,
     network: Network = None,
-    bn: Annotated[
-        str, typer.Option(help="BatchNorm in gradients: frozen, batch or running.", rich_help_panel=HOW)
-    ] = "frozen",
+    bn: BatchNorm = "frozen",
     run: Annotated[
         Path | None,
         typer.Option(

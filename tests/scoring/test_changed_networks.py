@@ -83,7 +83,7 @@ def test_a_change_that_no_shape_tells_of(tmp_path: Path) -> None:
         score(tmp_path / "s.db", {"a": functools.partial(net, 8, 2.0)})
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the status and its reason are looked at
 def test_what_failed_may_be_mended_under_its_name(tmp_path: Path) -> None:
     store, width = tmp_path / "s.db", tmp_path / "width"
     factories = {"a": functools.partial(from_file, width)}
@@ -103,7 +103,7 @@ def test_what_failed_may_be_mended_under_its_name(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(score(store, factories), mended, check_exact=True)
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the status and its reason are looked at
 def test_a_factory_that_returns_another_network_each_time_costs_its_own_status(tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("3")
     factories = {"other": functools.partial(another_each_time, tmp_path / "counter"), "same": net}

@@ -188,7 +188,7 @@ class Seedless(ModuleSpace):
         return super().build(arch)
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the status and its reason are looked at
 def test_a_bug_inside_build_is_told_as_what_it_is(tmp_path: Path) -> None:
     asked: dict[str, Any] = {**IMAGES, "proxies": ["naswot"], "network": {"depth": 2}}
     table = at.score_space(Faulty([small], "faulty"), store=tmp_path / "s.db", **asked)

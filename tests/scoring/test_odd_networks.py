@@ -137,7 +137,7 @@ BAD: dict[str, tuple[Any, str, str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # statuses and reasons are looked at
 def test_networks_with_values(tmp_path: Path) -> None:
     """The same as `at.score` gives of the network alone; bit for bit in a worker and in another order."""
     table = at.score_space(GOOD, NAMES, seeds=2, store=tmp_path / "s.db", **SMALL)
@@ -152,7 +152,7 @@ def test_networks_with_values(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(other.loc[table.index], table, check_exact=True)
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # statuses and reasons are looked at
 def test_networks_without(tmp_path: Path) -> None:
     table = at.score_space({name: make for name, (make, _, _) in BAD.items()}, NAMES, store=tmp_path / "s.db", **SMALL)
     assert table["ntk_trace_status"].to_dict() == {name: status for name, (_, status, _) in BAD.items()}

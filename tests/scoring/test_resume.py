@@ -201,7 +201,7 @@ def _no_process_is_left() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_process_is_left")
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # statuses and reasons are looked at
 def test_a_worker_that_dies_or_runs_out_of_memory_costs_one_status(tmp_path: Path) -> None:
     store, space = tmp_path / "s.db", at.space(family_of(tmp_path))
     options: dict[str, Any] = {"n": 8, "resolution": 4, "store": store}

@@ -116,7 +116,7 @@ def test_what_cannot_be_stacked_goes_the_single_way():
     same(table(architectures=CELLS[:8]), table(architectures=CELLS[:8], space=Broken(), together=4))
 
 
-@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the reason is looked at
 def test_no_memory_for_a_stack_says_so(tmp_path):
     from automl_theory.scoring.failures import failures_of
 

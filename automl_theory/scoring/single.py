@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from automl_theory.errors import AutoMLTheoryError, InputError, is_memory, one_line, reason
 from automl_theory.graphs.dag import CellGraph
+from automl_theory.linalg import one_thread
 from automl_theory.networks.initialise import initialise
 from automl_theory.probing.batch_norm import BN_MODES, BnMode
 from automl_theory.probing.call import check_choice, check_flag, check_input, check_module
@@ -64,15 +65,16 @@ def evaluate(signals: Signals, proxies: Iterable[Proxy]) -> tuple[dict[str, tupl
     """
     values: dict[str, tuple[float, str]] = {}
     reasons: dict[str, str] = {}
-    for proxy in proxies:
-        try:
-            values[proxy.name] = proxy(signals)
-        except Exception as error:
-            if is_memory(error):
-                raise
-            values[proxy.name] = (NAN, "failed")
-            known = isinstance(error, Undefined | AutoMLTheoryError)
-            reasons[proxy.name] = reason(error, 300) if known else one_line(error)
+    with one_thread():
+        for proxy in proxies:
+            try:
+                values[proxy.name] = proxy(signals)
+            except Exception as error:
+                if is_memory(error):
+                    raise
+                values[proxy.name] = (NAN, "failed")
+                known = isinstance(error, Undefined | AutoMLTheoryError)
+                reasons[proxy.name] = reason(error, 300) if known else one_line(error)
     return values, reasons
 
 

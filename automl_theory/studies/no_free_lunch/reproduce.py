@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from automl_theory.data import stratified_split
 from automl_theory.errors import InputError, Interrupted
+from automl_theory.linalg import one_thread
 from automl_theory.progress import Report, reporting
 from automl_theory.sources import read_source
 from automl_theory.studies import folder as kept
@@ -146,7 +146,7 @@ def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with one_thread():
             yield
     finally:
         torch.set_num_threads(before)

@@ -9,7 +9,7 @@ search as the package makes it (`package`):
     crops        the thin network reads 3×3 crops of one channel of the images, not Gaussian numbers
     released     the random draws as in the released code, crops included: weights of κ once a round, images anew for
                  each removal and repeat, weights of R anew for each removal
-    batch        BatchNorm differentiated through, a backward pass an image: some ten minutes a search
+    batch        BatchNorm differentiated through, a backward pass an image: a quarter of an hour a search
     kappa, regions   the ranks of one of the two measures alone
 
 Every search is kept in --run as it ends, so that a stopped benchmark goes on, and several may run at once with
@@ -168,7 +168,7 @@ def summary(records: list[dict[str, Any]], accuracy: pd.Series) -> dict[str, Any
         results[variant] = {
             "seeds": [r["seed"] for r in mine], "found": found, "mean": float(each.mean()),
             "deviation": float(each.std(ddof=1)) if len(each) > 1 else None,
-            "seconds": float(np.mean([r["seconds"] for r in mine])), **kinds(found, accuracy),
+            **kinds(found, accuracy),
         }  # fmt: skip
         gains = [x - base[r["seed"]] for r, x in zip(mine, each, strict=True) if r["seed"] in base]
         if variant != "package" and len(gains) > 1:

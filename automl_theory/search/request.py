@@ -53,8 +53,8 @@ class Search:
 
     @property
     def steps(self) -> int:
-        """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it."""
-        return 3 if self.algorithm in PRUNING else self.evaluations or 0
+        """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it. Of a pruning, removals."""
+        return tenas.all_removals(tenas.start(self.space)) if self.algorithm in PRUNING else self.evaluations or 0
 
     def about(self, seed: int) -> dict[str, Any]:
         """What decides the steps, ready for JSON."""

@@ -207,18 +207,23 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     better = list(tenas.BETTER.values())[: len(asked.proxies)]
     before = torch.get_num_threads()
     torch.set_num_threads(asked.threads)
-    told(len(journal.found), asked.steps)
+    done = 0
+
+    def measured(count: int) -> None:
+        told(done + count, asked.steps)
+
+    measured(sum(len(step["changes"]) for step in journal.found))
     try:
         while tenas.removals(candidates):
             if len(trace) < len(journal.found):
                 step = journal.found[len(trace)]
             else:
-                step = tenas.prune(measure, candidates, better, tenas.round_seeds(seed, len(trace), measure.repeats))
+                seeds = tenas.round_seeds(seed, len(trace), measure.repeats)
+                step = tenas.prune(measure, candidates, better, seeds, measured)
                 journal.add(step)
             trace.append(step)
+            done += len(step["changes"])
             candidates = tuple(tuple(names) for names in step["left"])
-            if len(trace) > len(journal.found):
-                told(len(trace), asked.steps)
     finally:
         torch.set_num_threads(before)
     cells: Any = asked.space

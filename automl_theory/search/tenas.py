@@ -114,6 +114,12 @@ def removals(candidates: Candidates) -> list[Removal]:
     return [(e, name) for e, names in enumerate(candidates) if len(names) > 1 for name in names]
 
 
+def all_removals(candidates: Candidates) -> int:
+    """How many removals are measured until every edge has one candidate, each round taking one from every edge."""
+    sizes = [len(names) for names in candidates]
+    return sum(sum(size - gone for size in sizes if size - gone > 1) for gone in range(max(sizes)))
+
+
 def without(candidates: Candidates, removed: Sequence[Removal]) -> Candidates:
     """The candidates less `removed`."""
     gone = set(removed)
@@ -152,10 +158,17 @@ def prune(
     candidates: Candidates,
     better: Sequence[int],
     seeds: Sequence[int],
+    told: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """A round, ready for JSON: the changes, what is removed and left, supernets measured (repeats too) and seconds."""
+    """A round, ready for JSON: the changes, what is removed and left, supernets measured (repeats too) and seconds.
+
+    `told` is called with the number of removals measured, after each.
+    """
     start = time.perf_counter()
-    measured = dict(changes(candidates, measure, seeds))
+    measured: dict[Removal, Measures] = {}
+    for removal, found in changes(candidates, measure, seeds):
+        measured[removal] = found
+        told(len(measured))
     removed = choose(measured, better)
     return {
         "changes": [[edge, name, list(found)] for (edge, name), found in measured.items()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from automl_theory.errors import InputError
 from automl_theory.networks.cell import OPERATIONS, CellNetwork, ThinNetwork
 from automl_theory.networks.supernet import SuperNetwork, ThinSuperNetwork
 from automl_theory.search import tenas
-from automl_theory.search.run import search
+from automl_theory.search.request import prepare
+from automl_theory.search.run import run, search
 from automl_theory.spaces import space
 
 SINGLE = ["nor_conv_3x3", "skip_connect", "none", "nor_conv_1x1", "avg_pool_3x3", "nor_conv_3x3"]
@@ -151,6 +153,26 @@ def test_a_whole_search_is_deterministic_and_single_path(algorithm: str, tmp_pat
     assert found.seconds > 0
     resumed = search("nas_bench_201", algorithm, folder=tmp_path, **setting)
     assert resumed == found
+
+
+def test_progress_counts_removals_and_a_resumed_search_goes_on_after_the_last_round(tmp_path: Path) -> None:
+    asked = prepare("nas_bench_201", "tenas", n=8, samples=10, batches=1, repeats=1)
+    told: list[tuple[int, int]] = []
+    run(asked, 0, tmp_path, lambda *state: told.append(state))
+    assert told == [(done, 24 + 18 + 12) for done in range(24 + 18 + 12 + 1)]
+    file = tmp_path / "seed-0000.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:2]))
+    told.clear()
+    run(asked, 0, tmp_path, lambda *state: told.append(state))
+    assert told == [(done, 54) for done in range(24, 55)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([4] * 6, 54), ([1, 1], 0), ([2, 1], 2), ([3, 2], 3 + 2 + 2), ([3, 1, 2], 3 + 2 + 2)]
+)
+def test_all_removals_are_those_of_all_rounds(sizes: list[int], count: int) -> None:
+    assert tenas.all_removals(tuple(tuple(OPERATIONS)[:size] for size in sizes)) == count
 
 
 def test_rank_deficient_kernels_are_infinite() -> None:

@@ -18,7 +18,7 @@ _PUBLIC = {
     "score": "automl_theory.scoring.single",
     "score_space": "automl_theory.scoring.engine",
     "load_batch": "automl_theory.data",
-    "search": "automl_theory.search.run",
+    "search": "automl_theory.search",
     "testing": "automl_theory.testing",
     "graph_metrics": "automl_theory.graphs.table",
     "mask_metrics": "automl_theory.graphs.mask_metrics",
@@ -41,7 +41,7 @@ _PUBLIC = {
     "cross_validate_accuracy": "automl_theory.analysis.supervised",
     "rank_table": "automl_theory.analysis.composite",
     "Objective": "automl_theory.search.objective",
-    "report": "automl_theory.report.html",
+    "report": "automl_theory.report",
     "figures": "automl_theory.report",
 }
 

@@ -16,7 +16,7 @@ HOME = Path(automl_theory.__file__).parent
 
 # From the ground up. A room is a folder or a file of the package; those of one floor do not know each other.
 FLOORS = [
-    {"errors", "terminal"},
+    {"errors", "terminal", "callable_package"},
     {"counts"},
     {"linalg", "plugins", "safe_pickle", "progress", "graphs", "networks", "training"},
     {"sources", "spaces", "probing", "infinite_width"},

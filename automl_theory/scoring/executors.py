@@ -139,8 +139,7 @@ class _Pool:
         clean = False
         try:
             while True:
-                while len(self.workers) < self.count and (job := self.next(queue)):
-                    self.start(job)
+                self.hand_out(queue)
                 busy = [worker for worker in self.workers if worker.job]
                 if not busy:
                     break
@@ -148,14 +147,21 @@ class _Pool:
                 for worker in busy:
                     if worker.pipe in awake or not worker.process.is_alive():
                         outcome = self.listen(worker)
-                        if worker in self.workers and not worker.job and (job := self.next(queue)):
-                            self.give(worker, job)
+                        self.hand_out(queue)
                         if outcome:
                             yield outcome
             clean = True
         finally:
             for worker in self.workers:
                 self.end(worker, clean)
+
+    def hand_out(self, queue: Iterator[Any]) -> None:
+        """Give each idle worker a job, then start workers, as long as there are jobs."""
+        for worker in self.workers:
+            if not worker.job and (job := self.next(queue)):
+                self.give(worker, job)
+        while len(self.workers) < self.count and (job := self.next(queue)):
+            self.start(job)
 
     def next(self, queue: Iterator[Any]) -> _Job | None:
         """Return the next job: one to be retried, or a new one."""
@@ -226,19 +232,22 @@ class _Pool:
     def bury(self, worker: _Worker, job: _Job) -> Outcome | None:
         """Deal with a dead worker: its job is tried again once, then given up.
 
-        A worker that dies before its first task while none is at work means that none can start: that ends the run.
+        One that dies before it was ready is not its job's fault. Where no other is at work, none can start, which ends
+        the run; else a second such death in a row means that there is room for no more workers than there are.
         """
         worker.process.join(5)
         code = worker.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         how += " (out of memory?)" if code == -signal.SIGKILL else ""
         others_work = any(other.ready for other in self.workers if other is not worker)
-        ready = worker.ready or others_work
+        started = worker.ready
         self.remove(worker)
-        if not ready:
+        if not started:
             self.failed_starts += 1
-            if self.failed_starts >= MAX_ATTEMPTS or code is None or code >= 0:
+            if not others_work and (self.failed_starts >= MAX_ATTEMPTS or code is None or code >= 0):
                 raise _start_failure(f"it died with {how} before its first task")
+            if self.failed_starts >= MAX_ATTEMPTS:
+                self.count, self.failed_starts = len(self.workers), 0
             self.again.append(job)
             return None
         job.attempts += 1

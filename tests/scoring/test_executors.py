@@ -31,6 +31,18 @@ def dying_prepare() -> None:
     os._exit(3)
 
 
+def first_alone(lock: str) -> None:
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def slow_square(task: int) -> int:
+    time.sleep(0.05)
+    return task * task
+
+
 def square(task: int) -> int:
     return task * task + int(STATE.get("value", 0))
 
@@ -140,6 +152,17 @@ def test_threads_of_a_worker() -> None:
 def test_a_failing_initializer_is_one_error(start: Any, text: str) -> None:
     with pytest.raises(AutoMLTheoryError, match=text):
         list(run_tasks(square, range(50), workers=2, initializer=start))
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 60])
+def test_where_only_one_worker_can_start_it_does_all(tmp_path: Path, tasks: int) -> None:
+    """A worker that dies while it starts, say for memory, is not the fault of the task it was meant for."""
+    outcomes = list(
+        run_tasks(slow_square, range(tasks), workers=3, initializer=first_alone, initargs=(str(tmp_path / "lock"),))
+    )
+    assert sorted((o.task, o.result, o.error, o.attempts) for o in outcomes) == [
+        (task, task * task, None, 1) for task in range(tasks)
+    ]
 
 
 def test_a_failing_initializer_in_process() -> None:

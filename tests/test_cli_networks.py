@@ -39,8 +39,8 @@ class Odd:
 
 
 def test_texts_are_numbers_where_they_can_be() -> None:
-    found = network(Odd(), None, {}, ["a=1", "b=1e-3", "c=relu", "d=x=y"])
-    assert found == {"a": 1, "b": 0.001, "c": "relu", "d": "x=y"}
+    found = network(Odd(), None, {}, ["a=1", "b=1e-3", "c=relu", "d=x=y", "e=False", "f=true"])
+    assert found == {"a": 1, "b": 0.001, "c": "relu", "d": "x=y", "e": False, "f": True}
     assert isinstance(found["a"], int)
 
 

@@ -49,6 +49,8 @@ def _setting(text: str) -> tuple[str, int | float | str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise InputError(f"--network {text!r}: give a setting and its value, as in channels=16")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
     for number in (int, float):
         try:
             return name, number(value)

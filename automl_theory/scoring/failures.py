@@ -13,8 +13,8 @@ from automl_theory.scoring.store import ScoreStore
 Failure = tuple[str, int, str]
 """(architecture, seed, reason)."""
 
-SLOWER_WAY = re.compile(r"(^|; )kernel: [^;]*")
-"""What a run's detail says after its reasons: how the kernel was computed, where that was the slower way."""
+SLOWER_WAY = re.compile(r"(^|; )(kernel|together): [^;]*")
+"""What a run's detail says beside reasons: how the kernel was computed, or why not together, the slower ways."""
 
 
 def reason_of(detail: str) -> str:

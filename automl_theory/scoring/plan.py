@@ -109,7 +109,10 @@ def choose_architectures(
             )
         return chosen
     if sample is not None:
-        most = space.size if strings else getattr(space, "classes", None) or len(space.representatives())
+        try:
+            most = space.size if strings else getattr(space, "classes", None) or len(space.representatives())
+        except InputError:  # Too many classes to be counted: `sample` knows how many it can draw.
+            most = space.size
         if isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 1 <= sample <= most:
             what = "strings" if strings else "classes of equal architectures"
             raise InputError(f"sample={sample!r}: space {space.name} has {most} {what}; give 1 to {most}")

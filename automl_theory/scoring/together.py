@@ -12,10 +12,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from automl_theory.errors import InputError, is_memory, reason
+from automl_theory.errors import InputError, is_memory, one_line, reason
 from automl_theory.probing.loss_gradients import PARTS
 from automl_theory.probing.stack_signals import Seen
 from automl_theory.proxies import get_proxies
@@ -86,15 +86,17 @@ def run_stacks(
 def score_stack(stack: StackTask) -> list[task.Result]:
     """Score the tasks of a stack, in order: those that the pass serves after one pass over all members, others singly.
 
-    What the pass cannot do, for whatever reason but memory, goes the single way. `Result.seconds` has an equal share of
-    the pass.
+    What the pass cannot do, for whatever reason but memory, goes the single way, and a result's detail says why.
+    `Result.seconds` has an equal share of the pass.
     """
     served = [_is_served(one) for one in stack.tasks]
     start = time.perf_counter()
-    seen = _see(stack, [one for one, ok in zip(stack.tasks, served, strict=True) if ok])
+    seen, why = _see(stack, [one for one, ok in zip(stack.tasks, served, strict=True) if ok])
     share = (time.perf_counter() - start) / max(1, sum(served))
     return [
-        _read(one, seen[one[0]], share) if ok and one[0] in seen else task.score_task(one)
+        _read(one, seen[one[0]], share)
+        if ok and one[0] in seen
+        else _alone(one, why if ok and task.connected(one[0]) else "")
         for one, ok in zip(stack.tasks, served, strict=True)
     ]
 
@@ -105,18 +107,24 @@ def _is_served(one: task.Task) -> bool:
     return "kernel" in needs or bool(needs & _SEEN and not needs & PARTS)
 
 
-def _see(stack: StackTask, tasks: Sequence[task.Task]) -> dict[str, Seen]:
-    """What one pass shows of each connected member; nothing where no task needs it, or it cannot be had."""
+def _alone(one: task.Task, why: str) -> task.Result:
+    """Score a task by itself, and say `why` where a pass over its stack failed."""
+    result = task.score_task(one)
+    return replace(result, detail="; ".join(filter(None, [result.detail, f"together: {why}"]))) if why else result
+
+
+def _see(stack: StackTask, tasks: Sequence[task.Task]) -> tuple[dict[str, Seen], str]:
+    """What one pass shows of each connected member, nothing where no task needs it; and why it cannot be had."""
     members = [arch for arch in stack.members if task.connected(arch)]
     if not any(task.connected(arch) for arch, _, _ in tasks):
-        return {}
+        return {}, ""
     needs = needs_of(get_proxies(name for _, _, names in tasks for name in names))
     try:
-        return task.see_together(members, stack.seed, needs)
+        return task.see_together(members, stack.seed, needs), ""
     except Exception as error:
         if is_memory(error):
             raise MemoryError(f"{reason(error)}; let fewer architectures go together") from error
-        return {}
+        return {}, one_line(error).replace("; ", ", ")
 
 
 def _read(one: task.Task, seen: Seen, share: float) -> task.Result:

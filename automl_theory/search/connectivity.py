@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import metrics
 from automl_theory.spaces import Space
@@ -42,7 +44,7 @@ def moderate(space: Space, radius: float = 0.5) -> Moderate:
     Errors: InputError for a radius that is not above 0 and at most 1, a space without graphs, or one where all
     architectures have the same depth and width.
     """
-    if isinstance(radius, bool) or not 0 < radius <= 1:
+    if isinstance(radius, bool) or not (isinstance(radius, int | float | np.number) and 0 < radius <= 1):
         raise InputError(f"radius must be above 0 and at most 1, got {radius!r}; the paper's is 0.5")
     names = space.representatives() if space.size <= LISTED else space.sample(SAMPLED, 0)
     if space.graph(names[0]) is None:

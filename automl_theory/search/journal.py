@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,7 +56,8 @@ class Journal:
     def close(self) -> None:
         """Let others have the file."""
         if self.file is not None:
-            self._held.close()
+            with suppress(OSError):  # What a full disk did not take was told when it was written.
+                self._held.close()
 
     def add(self, step: dict[str, Any]) -> None:
         """Keep a step."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from automl_theory.errors import InputError, suggest
+from automl_theory.errors import InputError, is_memory, suggest
 from automl_theory.scoring import task
 from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.identity import check_network
@@ -90,7 +90,7 @@ class Objective:
         **settings: Any,
     ) -> None:
         check_threads(threads)
-        if seed is not None and seeds != 1:
+        if seed is not None and not (isinstance(seeds, int) and seeds == 1):
             raise InputError(f"seed={seed!r} and seeds={seeds!r} were given; give one of the two")
         weights = seeds if seed is None else [seed]
         self.setting = prepare(space, proxies, data, weights, measurement, settings, Objective)
@@ -164,12 +164,11 @@ class Objective:
         if arch in self.seen:
             return self.seen[arch]
         canonical = self.space.canonical(arch)
-        start = time.perf_counter()
         with ONE:
-            before = self.evaluations
+            start, before = time.perf_counter(), self.evaluations
             if canonical not in self.reasons:
                 self._settle(canonical)
-            measured = self.evaluations > before
+            measured, seconds = self.evaluations > before, time.perf_counter() - start
         scores = [(canonical, seed, key, *score) for (seed, key), score in self.known[canonical].items()]
         rows = pd.DataFrame(scores, columns=["arch", "seed", "proxy", "value", "status"])
         s = self.setting
@@ -177,7 +176,7 @@ class Objective:
         values = {name: float(row[name]) for name in self.names}
         statuses = {name: str(row[f"{name}_status"]) for name in self.names}
         self.seen[arch] = Evaluation(arch, canonical, values, statuses, 0.0, self.reasons[canonical])
-        return replace(self.seen[arch], seconds=time.perf_counter() - start) if measured else self.seen[arch]
+        return replace(self.seen[arch], seconds=seconds) if measured else self.seen[arch]
 
     def __call__(self, arch: str) -> float | tuple[float, ...]:
         """Return the value, or the values in the order of `names`; undefined is the worst end."""
@@ -191,6 +190,20 @@ class Objective:
             worst[direction] if math.isnan(value) else value
             for value, direction in zip(evaluation.values.values(), self.directions, strict=True)
         )
+
+    def network(self, arch: str) -> str:
+        """The fingerprint of the network that `arch` stands for; "" where its name says all, or it cannot be built."""
+        s, tell = self.setting, getattr(self.space, "fingerprint", None)
+        if tell is None:
+            return ""
+        m, canonical = s.measurement, self.space.canonical(arch)
+        try:
+            with ONE, task.seeded(canonical, s.seeds[0]):
+                return str(tell(self.space.build(canonical, seed=s.seeds[0], init=m.init, **m.network)))
+        except Exception as error:
+            if is_memory(error):
+                raise
+            return ""
 
     def optuna(self, undefined: str | BaseTrial = "prune") -> Any:
         """This objective for `optuna.Study.optimize`, an `OptunaObjective`; see `search.optuna`.

@@ -49,8 +49,8 @@ def places(
 ) -> pd.DataFrame:
     """One row a search: seed, found, evaluations, seconds and, with trained results, its target, rank and percentile.
 
-    rank         1 + the number of architectures (strings) of the space that are trained and better, which way
-                 `target_direction` says, or else the target's name
+    rank         1 + the number of the table's rows (strings; classes, where it is one of classes) that are better,
+                 which way `target_direction` says, or else the target's name
     percentile   the share of those trained that are not better, in per cent
     top10_mean   mean target of the ten best by the search's own measures; NaN for fewer
 

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from automl_theory.counts import whole
 from automl_theory.data import load_batch
 from automl_theory.errors import InputError, suggest
+from automl_theory.proxies import get_proxies
+from automl_theory.scoring.machine import environment
 from automl_theory.scoring.measurement import check_names
+from automl_theory.scoring.plan import check_threads
 from automl_theory.search import tenas
 from automl_theory.search.composite import GRAPH
 from automl_theory.search.connectivity import Moderate, moderate
@@ -56,17 +61,26 @@ class Search:
         """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it. Of a pruning, removals."""
         return tenas.all_removals(tenas.start(self.space)) if self.algorithm in PRUNING else self.evaluations or 0
 
+    @property
+    def n(self) -> int:
+        """Images of a measurement."""
+        measurement = self.settings.get("measurement")
+        own = 72 if self.algorithm in PRUNING else 64
+        return int(self.settings.get("n", own if measurement is None else measurement.n))
+
     def about(self, seed: int) -> dict[str, Any]:
         """What decides the steps, ready for JSON."""
-        batch = load_batch(self.data, 16, 0)
+        batch = load_batch(self.data, self.n, 0)
+        settings = {name: value for name, value in self.settings.items() if name != "store"}
         return {
             "space": self.space.name,
             "algorithm": self.algorithm,
-            "proxies": [*self.proxies, *self.graph],
+            "proxies": [*(proxy.key for proxy in get_proxies(self.proxies)), *self.graph],
             "data": f"{batch.name}: {batch.digest[:16]}",
             "seed": seed,
             "radius": self.radius,
-            "settings": {name: str(value) for name, value in sorted(self.settings.items()) if name != "store"},
+            "environment": environment(self.threads, str(self.settings.get("device", "cpu"))),
+            "settings": json.loads(json.dumps(settings, default=str)),
             "options": {name: str(value) for name, value in sorted(self.options.items())},
         }
 
@@ -97,10 +111,14 @@ def prepare(
         near = suggest(algorithm, ALGORITHMS)
         raise InputError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}.{near}")
     for name, value in (("evaluations", evaluations), ("seconds", budget_seconds)):
-        if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):
             raise InputError(f"the budget of {name} must be above 0, got {value!r}; give a positive number")
-    if evaluations is not None and not isinstance(evaluations, int):
+    if evaluations is not None and not isinstance(evaluations, int | np.integer):
         raise InputError(f"the budget of evaluations must be a whole number, got {evaluations!r}; round it")
+    evaluations = None if evaluations is None else int(evaluations)
+    check_threads(threads)
+    proxies = _alone_if_composite(proxies)
     _check_options(algorithm, options or {})
     if algorithm in PRUNING:
         if evaluations is not None or budget_seconds is not None:
@@ -113,6 +131,11 @@ def prepare(
             if name not in known:
                 has = ", ".join(sorted(known))
                 raise InputError(f"{algorithm} has no setting {name!r}; it has {has}.{suggest(name, known)}")
+        if proxies != ASPECTS:
+            raise InputError(f"{algorithm} has measures of its own; leave proxies out")
+        for name in ("n", "samples", "batches", "repeats"):
+            if name in settings:
+                whole(name, settings[name], 2 if name == "n" else 1)
         names: tuple[str, ...] = tuple(tenas.BETTER)[: 3 if algorithm == "tegnas" else 2]
     else:
         own = inspect.signature(Objective).parameters
@@ -133,6 +156,16 @@ def prepare(
     allowed = None if radius is None else moderate(where, radius)
     rest = (evaluations, budget_seconds, radius, allowed, settings, dict(options or {}), threads)
     return Search(where, algorithm, names, graph, data, *rest)
+
+
+def _alone_if_composite(proxies: str | Iterable[str]) -> str | Iterable[str]:
+    """`proxies`, with "composite" as a word, which brings measures of the graph; InputError for it beside others."""
+    names = [name.strip() for name in proxies.split(",")] if isinstance(proxies, str) else proxies
+    if not isinstance(names, list | tuple) or "composite" not in names:
+        return proxies
+    if len(names) > 1:
+        raise InputError("composite is a whole of proxies and measures of the graph; name it alone, or leave it out")
+    return "composite"
 
 
 def _check_options(algorithm: str, options: dict[str, int]) -> None:

@@ -30,6 +30,9 @@ from automl_theory.spaces import Space
 Loop = Generator[str, Numbers, None]
 Told = Callable[[int, int], None]
 
+EVALUATION = frozenset({"arch", "values", "statuses", "numbers", "seconds"})
+ROUND = frozenset({"changes", "removed", "left", "evaluations", "seconds"})
+"""The parts of a step in a journal."""
 IDLE = 1000
 """Proposals in a row without a new class after which a search that only time would end has nothing more to find."""
 
@@ -146,9 +149,13 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     arch = next(loop, None)
     while arch is not None:
         if len(trace) < len(journal.found):
-            step = journal.found[len(trace)]
+            step = _known(journal, len(trace), EVALUATION)
             if step["arch"] != arch:
                 raise InputError(f"{journal.file} has other steps than this version makes; name another folder")
+            if step.get("network", "") != objective.network(arch):
+                raise InputError(
+                    f"{arch!r} stands for another network than when {journal.file} was written; name another folder"
+                )
         else:
             evaluation = objective.evaluate(arch)
             numbers = [
@@ -163,6 +170,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 "numbers": [*numbers, *graph_numbers(graph)],
                 "seconds": evaluation.seconds,
             }
+            if network := objective.network(arch):
+                step["network"] = network
             if "failed" in _statuses(step):
                 step["reason"] = reason_of(evaluation.reason)
             journal.add(step)
@@ -191,6 +200,14 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
 
 
+def _known(journal: Journal, number: int, parts: frozenset[str]) -> dict[str, Any]:
+    """A step of the journal; InputError for one that lacks some of its parts."""
+    step = journal.found[number]
+    if lacking := sorted(parts - step.keys()):
+        raise InputError(f"step {number + 1} of {journal.file} has no {', '.join(lacking)}; name another folder")
+    return step
+
+
 def _loop(asked: Search, objective: Objective, seed: int) -> Loop:
     choices = {} if asked.algorithm == "random" else objective.choices
     variables = Variables(choices, objective.architecture, asked.allowed or (lambda arch: True))
@@ -212,11 +229,11 @@ def _prune(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     def measured(count: int) -> None:
         told(done + count, asked.steps)
 
-    measured(sum(len(step["changes"]) for step in journal.found))
+    measured(sum(len(step.get("changes", ())) for step in journal.found))
     try:
         while tenas.removals(candidates):
             if len(trace) < len(journal.found):
-                step = journal.found[len(trace)]
+                step = _known(journal, len(trace), ROUND)
             else:
                 seeds = tenas.round_seeds(seed, len(trace), measure.repeats)
                 step = tenas.prune(measure, candidates, better, seeds, measured)

@@ -24,6 +24,8 @@ def sizes(
 ) -> dict[str, float]:
     """Return the sizes that `Darts.size_metrics` describes."""
     _check(channels, layers, num_classes, in_channels, resolution)
+    if not isinstance(affine, bool):
+        raise InputError(f"affine must be True or False, got {affine!r}")
     gains = 2 if affine else 0
     area = resolution * resolution
     width, c0, c1 = channels, 3 * channels, 3 * channels

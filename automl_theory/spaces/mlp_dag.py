@@ -183,7 +183,7 @@ class MlpDag:
         edges are built as the code says, dead ones too.
         """
         operations = self.parse(arch)
-        features = _features(width, num_classes, in_channels, resolution)
+        features = _features(width, num_classes, in_channels, resolution, bias)
         from automl_theory.networks.mlp import MlpDagNetwork
 
         return MlpDagNetwork(operations, features, width, num_classes, bias=bias, scale=scale, seed=seed, init=init)
@@ -211,7 +211,7 @@ class MlpDag:
         Errors: InputError for a setting below 1.
         """
         linear = sum(group.count(LINEAR) for group in self.parse(arch))
-        features = _features(width, num_classes, in_channels, resolution)
+        features = _features(width, num_classes, in_channels, resolution, bias)
         macs = features * width + linear * width * width + width * num_classes
         biases = (width + linear * width + num_classes) if bias else 0
         depth = metrics(self.graph(arch))["max_depth"]
@@ -224,9 +224,11 @@ class MlpDag:
         }
 
 
-def _features(width: int, num_classes: int, in_channels: int, resolution: int) -> int:
+def _features(width: int, num_classes: int, in_channels: int, resolution: int, bias: bool) -> int:
     """d, after a check of the settings."""
     check_counts(width=width, num_classes=num_classes, in_channels=in_channels, resolution=resolution)
+    if not isinstance(bias, bool):
+        raise InputError(f"bias must be True or False, got {bias!r}")
     return in_channels * resolution * resolution
 
 

@@ -26,6 +26,7 @@ from automl_theory.scoring.plan import (
 from automl_theory.search.objective import Objective
 from automl_theory.search.request import prepare
 from automl_theory.spaces import ModuleSpace, space
+from automl_theory.spaces.mlp_dag import MlpDag
 from automl_theory.spaces.nas_bench_101 import NasBench101
 
 SPACE = ModuleSpace({name: dict for name in "abcdefg"})
@@ -79,6 +80,7 @@ def test_architectures() -> None:
     assert [cells.canonical(arch) for arch in classes] == classes
     strings = choose_architectures(cells, None, 40, 1, True)
     assert [cells.canonical(arch) for arch in strings] != strings
+    assert len(set(choose_architectures(MlpDag(nodes=5), None, 40, 1, False))) == 40, "too many classes to be counted"
     assert choose_architectures(cells, [cells.parse(strings[0]), strings[1]], None, 0, False) == strings[:2]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +109,31 @@ class Broken(NasBench201):
         raise RuntimeError("no stack today")
 
 
+class BrokenAlone(Broken):
+    def build(self, *archs: Any, **settings: Any) -> Any:
+        raise RuntimeError("no network either")
+
+
 class Full(NasBench201):
     def build_stack(self, archs: Any, **settings: Any) -> Any:
         raise MemoryError("no room for a stack")
 
 
-def test_what_cannot_be_stacked_goes_the_single_way():
-    same(table(architectures=CELLS[:8]), table(architectures=CELLS[:8], space=Broken(), together=4))
+def test_what_cannot_be_stacked_goes_the_single_way_and_says_so(tmp_path):
+    store = tmp_path / "scores.db"
+    alone = table(architectures=CELLS[:8])
+    same(alone, table(architectures=CELLS[:8], space=Broken(), together=4, store=store))
+    with closing(sqlite3.connect(store)) as database:
+        details = dict(database.execute("SELECT arch, detail FROM run"))
+    for arch, status in alone["naswot_status"].items():
+        said = details[SPACE.canonical(str(arch))]
+        assert said == ("" if status == "disconnected" else "together: RuntimeError: no stack today")
+
+
+@pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the reason is looked at
+def test_a_failure_after_a_failed_stack_is_told_by_its_own_reason(tmp_path):
+    found = table(architectures=CELLS[4:6], space=BrokenAlone(), together=2, proxies="naswot")
+    assert {reason for _, _, reason in found.attrs["failures"]} == {"RuntimeError: no network either"}
 
 
 @pytest.mark.filterwarnings("ignore::automl_theory.errors.FailedScores")  # the reason is looked at

@@ -4,10 +4,12 @@ import math
 import pickle
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_objectives import SMALL, small
 from torch import nn
@@ -111,6 +113,8 @@ def test_one_seed() -> None:
     assert small("naswot", seed=3)(cell) == small("naswot", seeds=[3])(cell) != small("naswot")(cell)
     with pytest.raises(InputError, match=r"seed=3 and seeds=2 were given; give one of the two"):
         small("naswot", seed=3, seeds=2)
+    with pytest.raises(InputError, match="give one of the two"):
+        small("naswot", seed=3, seeds=np.arange(2))
 
 
 def test_a_network_that_cannot_be_built_has_failed_as_in_score_space(tmp_path: Path) -> None:
@@ -184,6 +188,11 @@ def test_threads_and_processes_agree(two: Objective) -> None:
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(fresh, [*cells, *cells])) == [*alone, *alone]
     assert fresh.evaluations == len(set(map(SPACE.canonical, cells)))
+    spent = small(*two.names)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(3) as pool:
+        seconds = [found.seconds for found in pool.map(spent.evaluate, cells)]
+    assert 0 < sum(seconds) < time.perf_counter() - start, "waiting for another thread is no time of a measurement"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         assert list(pool.map(small(*two.names), cells)) == alone
 

@@ -7,21 +7,27 @@ import math
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from automl_theory.errors import FailedScores, InputError
+from automl_theory.proxies import REGISTRY
 from automl_theory.search.journal import Journal
 from automl_theory.search.place import places, summary
+from automl_theory.search.random_search import random_search
 from automl_theory.search.repeat import repeat
 from automl_theory.search.request import ALGORITHMS, prepare
 from automl_theory.search.run import IDLE, Found, run, search
+from automl_theory.search.variation import Variables
 from automl_theory.spaces import space
+from automl_theory.spaces.mlp_dag import MlpDag
 from automl_theory.spaces.nas_bench_101 import NasBench101
 
 SMALL: dict[str, Any] = {"n": 10, "resolution": 8, "network": {"channels": 4, "cells_per_stage": 1}}
@@ -108,7 +114,7 @@ def test_a_full_disk_is_said_and_what_was_kept_stays(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "journal = Journal(Path(sys.argv[1]), {'a': 1})\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "for step in range(99): journal.add({'step': step})\n"
+        "with journal:\n for step in range(99): journal.add({'step': step})\n"
     )
     file = tmp_path / "j.jsonl"
     ended = subprocess.run([sys.executable, "-c", program, str(file)], check=False, capture_output=True, text=True)
@@ -164,9 +170,107 @@ def test_a_journal_of_other_steps_is_refused(tmp_path: Path) -> None:
         search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
 
 
+def doubled(signals: Any) -> float:
+    return 2.0 * len(signals.y)
+
+
+def test_a_journal_of_another_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"evaluations": 2, "folder": tmp_path, **SMALL}
+    search("nas_bench_201", "random", "naswot", **few)
+    again = replace(REGISTRY["naswot"], compute=doubled, revision=REGISTRY["naswot"].revision + 1)
+    monkeypatch.setitem(REGISTRY, "naswot", again)
+    with pytest.raises(InputError, match=r"is of a search with proxies \['naswot'\], not \['naswot@2'\]"):
+        search("nas_bench_201", "random", "naswot", **few)
+
+
+def test_a_journal_of_other_networks_is_refused(tmp_path: Path) -> None:
+    """Both spaces have the architectures "a" and "b"; only what they build tells them apart."""
+    few: dict[str, Any] = {"evaluations": 2, "folder": tmp_path, "n": 4, "resolution": 8}
+    narrow, wide = partial(flat, 2), partial(flat, 3)
+    first = search(space({"a": narrow, "b": wide}), "random", "parameters", **few)
+    assert what(search(space({"a": narrow, "b": wide}), "random", "parameters", **few)) == what(first)
+    with pytest.raises(InputError, match=r"'[ab]' stands for another network than when .*; name another folder"):
+        search(space({"a": wide, "b": narrow}), "random", "parameters", **few)
+
+
+def test_the_order_of_settings_is_no_setting(tmp_path: Path) -> None:
+    few = {"evaluations": 2, "folder": tmp_path, "n": 10, "resolution": 8}
+    search("nas_bench_201", "random", "naswot", network={"channels": 4, "cells_per_stage": 1}, **few)
+    search("nas_bench_201", "random", "naswot", network={"cells_per_stage": 1, "channels": 4}, **few)
+
+
+def test_threads_and_versions_are_part_of_a_search(tmp_path: Path) -> None:
+    """Sums depend on them in their last bits."""
+    search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
+    with pytest.raises(InputError, match=r"is of a search with environment .*, not "):
+        search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, threads=2, **SMALL)
+
+
+@pytest.mark.parametrize("images", [2, 10])
+def test_few_images_are_enough(images: int) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(images, 3, 8, 8)).astype(np.float32), np.arange(images) % 2
+    settings = {**SMALL, "n": images}
+    assert search("nas_bench_201", "random", "naswot", data, evaluations=2, **settings).evaluations == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "lacks"),
+    [("{}", "arch, numbers, seconds, statuses, values"), ('{"arch": "a"}', "numbers, seconds, statuses, values")],
+)
+def test_a_step_that_is_no_step_is_refused(step: str, lacks: str, tmp_path: Path) -> None:
+    few = {"evaluations": 2, "folder": tmp_path, **SMALL}
+    search("nas_bench_201", "random", "naswot", **few)
+    file = tmp_path / "seed-0000.jsonl"
+    head = file.read_text().splitlines()[0]
+    file.write_text(f"{head}\n{step}\n")
+    with pytest.raises(InputError, match=rf"step 1 of .*seed-0000.jsonl has no {lacks}; name another folder"):
+        search("nas_bench_201", "random", "naswot", **few)
+
+
+@pytest.mark.parametrize("alone", ["composite", ["composite"], ("composite",)])
+def test_the_composite_by_any_spelling_brings_measures_of_the_graph(alone: Any) -> None:
+    asked = prepare("nas_bench_201", "random", alone)
+    assert asked.graph
+    assert len(asked.proxies) == 4
+
+
+@pytest.mark.parametrize("beside", ["composite,naswot", ["naswot", "composite"]])
+def test_the_composite_stands_alone(beside: Any) -> None:
+    with pytest.raises(InputError, match="composite is a whole of proxies and measures of the graph; name it alone"):
+        prepare("nas_bench_201", "random", beside)
+
+
+def test_budgets_may_be_numpys() -> None:
+    asked = prepare("nas_bench_201", evaluations=np.int64(5), budget_seconds=np.float64(2.5))
+    assert (asked.evaluations, asked.budget_seconds) == (5, 2.5)
+    assert type(asked.evaluations) is int
+
+
+def test_a_random_search_ends_with_what_a_space_can_draw() -> None:
+    """MLP-DAGs of five nodes are too many to be listed, and hardly any class is drawn that was not drawn before."""
+    where = MlpDag(nodes=5)
+    asked = prepare(where, "random", "parameters", evaluations=10**6, n=4)
+    loop = random_search(where, Variables({}, str, lambda arch: True), 0)
+    names = list(iter(lambda: next(loop, None), None))
+    assert len(names) == len(set(names)) >= 8192
+    assert asked.evaluations == 10**6
+
+
 @pytest.mark.parametrize(
     ("algorithm", "settings", "message"),
     [
+        ("random", {"evaluations": "5"}, "budget of evaluations must be above 0, got '5'; give a positive number"),
+        ("random", {"budget_seconds": "5"}, "budget of seconds must be above 0, got '5'"),
+        ("random", {"radius": "0.5"}, "radius must be above 0 and at most 1, got '0.5'"),
+        ("random", {"seeds": [0, 1], "threads": 0}, "threads"),
+        ("tenas", {"threads": 0}, "threads"),
+        ("tenas", {"repeats": 0}, "repeats to be an integer of at least 1, got 0"),
+        ("tenas", {"repeats": 1.5}, "repeats to be an integer of at least 1, got 1.5"),
+        ("tegnas", {"batches": 0}, "batches to be an integer of at least 1, got 0"),
+        ("tenas", {"samples": 0}, "samples to be an integer of at least 1, got 0"),
+        ("tegnas", {"n": 1}, "n to be an integer of at least 2, got 1"),
+        ("tenas", {"proxies": "parameters"}, "tenas has measures of its own; leave proxies out"),
         ("evolutoin", {}, "unknown algorithm 'evolutoin'.*Did you mean 'evolution'"),
         ("random", {"evaluations": 0}, "budget of evaluations must be above 0"),
         ("random", {"evaluations": 1.5}, "must be a whole number"),
@@ -184,7 +288,7 @@ def test_a_journal_of_other_steps_is_refused(tmp_path: Path) -> None:
 )
 def test_bad_settings(algorithm: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        search("nas_bench_201", algorithm, "parameters", **settings)
+        search("nas_bench_201", algorithm, **settings)
 
 
 class WithoutVariables(NasBench101):

@@ -425,8 +425,9 @@ def test_other_bad_settings_are_refused():
         SPACE.size_metrics(V2, resolution=30)
     with pytest.raises(InputError, match="channels to be at most 4096"):
         SPACE.size_metrics(V2, channels=10**6)
-    with pytest.raises(InputError, match="affine must be True or False"):
-        SPACE.build(V2, 4, 4, affine=1)
+    for method in (SPACE.build, SPACE.size_metrics):
+        with pytest.raises(InputError, match="affine must be True or False"):
+            method(V2, 4, 4, affine=1)
     with pytest.raises(InputError, match=r"\(n, 3, h, w\) with h and w positive multiples of 4"):
         SPACE.build(V2, 4, 4)(torch.zeros(1, 3, 10, 8))
     with pytest.raises(InputError, match="expected eight"):

@@ -325,6 +325,12 @@ def test_sample_of_a_space_that_cannot_be_listed() -> None:
     assert [next(iterator)[-1] for _ in range(3)] == ["0", "1", "2"]
 
 
+def test_a_bias_that_is_no_truth_value_is_refused() -> None:
+    for method in (SPACE.build, SPACE.size_metrics):
+        with pytest.raises(InputError, match="bias must be True or False, got 'False'"):
+            method("2_02_002", bias="False")
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("arch", ["2_02_002", "2_22_222", "1_11_111", "0_00_000", "2_00_012"])
 def test_sizes_are_those_of_the_network(arch: str, bias: bool) -> None:

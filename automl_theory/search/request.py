@@ -18,7 +18,7 @@ from automl_theory.data import load_batch
 from automl_theory.errors import InputError, suggest
 from automl_theory.proxies import get_proxies
 from automl_theory.scoring.machine import environment
-from automl_theory.scoring.measurement import check_names
+from automl_theory.scoring.measurement import Measurement, check_names
 from automl_theory.scoring.plan import check_threads
 from automl_theory.search import tenas
 from automl_theory.search.composite import GRAPH
@@ -65,7 +65,7 @@ class Search:
     def n(self) -> int:
         """Images of a measurement."""
         measurement = self.settings.get("measurement")
-        own = 72 if self.algorithm in PRUNING else 64
+        own = tenas.Supernets.n if self.algorithm in PRUNING else Measurement.n
         return int(self.settings.get("n", own if measurement is None else measurement.n))
 
     def about(self, seed: int) -> dict[str, Any]:

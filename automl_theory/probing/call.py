@@ -27,8 +27,11 @@ def check_module(net: object) -> None:
         raise InputError(f"the network must be a torch.nn.Module, got {type(net).__name__}; build it first")
     if any(isinstance(module, torch.jit.ScriptModule) for module in net.modules()):
         raise InputError("the network is scripted (torch.jit) and cannot be watched; pass the module it was made from")
-    if any(isinstance(p, nn.UninitializedParameter) for p in net.parameters()):
-        raise InputError("the network has lazy layers without weights yet; run one forward pass first")
+    for parameter in net.parameters():
+        if isinstance(parameter, nn.UninitializedParameter):
+            raise InputError("the network has lazy layers without weights yet; run one forward pass first")
+        if parameter.is_inference():
+            raise InputError("the network was built in inference mode and has no gradients; build it outside of it")
 
 
 def check_input(x: Tensor, name: str = "x") -> None:
@@ -68,6 +71,17 @@ def call(net: nn.Module, x: Tensor) -> Tensor:
     if not out.is_floating_point():
         raise InputError(f"the module must return logits, got {out.dtype} numbers; wrap it to return its logits")
     return rows_of(out)
+
+
+def call_one(net: nn.Module, x: Tensor) -> Tensor:
+    """`call` on one sample x (1, …), or on that sample twice for a module that squeezes a batch of one away."""
+    try:
+        return call(net, x)
+    except InputError as error:
+        try:
+            return call(net, torch.cat([x, x]))
+        except InputError:
+            raise error from None
 
 
 def rows_of(out: Tensor) -> Tensor:

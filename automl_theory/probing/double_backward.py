@@ -165,8 +165,8 @@ _NORMALISE_BACK: Callable[..., Any] = _NormaliseBack.apply
 
 
 def convolve(x: Tensor, weight: Tensor, geometry: Geometry, plan: Backward) -> Tensor:
-    """z = weight ∗ x for x (n, C, …), differentiable twice."""
-    out: Tensor = _CONVOLVE(x, weight, geometry, plan)
+    """z = weight ∗ x for x (n, C, …), differentiable twice; a weight that is computed is never left out of a plan."""
+    out: Tensor = _CONVOLVE(x, weight, geometry, plan if weight.is_leaf else Backward())
     return out
 
 

@@ -25,11 +25,14 @@ from automl_theory.probing.untouched import untouched
 
 _NAMES = """
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
-    batch_norm instance_norm layer_norm group_norm
-    relu relu_ relu6 leaky_relu leaky_relu_ elu elu_ selu celu gelu silu mish hardswish hardtanh hardtanh_ sigmoid tanh
+    batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm
+    relu relu_ relu6 leaky_relu leaky_relu_ prelu rrelu rrelu_ elu elu_ selu selu_ celu celu_ gelu silu mish hardswish
+    hardtanh hardtanh_ sigmoid sigmoid_ hardsigmoid logsigmoid tanh tanh_ softplus softsign threshold threshold_
+    hardshrink softshrink tanhshrink glu
     avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
+    lp_pool1d lp_pool2d lp_pool3d fractional_max_pool2d fractional_max_pool3d
 """
 LAYERS = {getattr(owner, name) for name in _NAMES.split() for owner in (F, torch, Tensor) if hasattr(owner, name)}
 

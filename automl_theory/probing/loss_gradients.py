@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from automl_theory.errors import InputError, is_memory, reason
 from automl_theory.probing.activations import Collector
@@ -45,7 +46,8 @@ class LossGradients:
     Attributes:
         weights: θ by name, detached.
         gradients: g = ∂L/∂θ by name, zeros where L does not depend on a weight ("loss").
-        fisher: Σ_channels ½ mean_i (Σ_positions a_i ∂L/∂a_i)² over the outputs a of all layers of θ ("fisher").
+        fisher: Σ_channels ½ mean_i (Σ_positions a_i ∂L/∂a_i)² over the outputs a of all layers of θ ("fisher"); None
+            too where an output has not one row a sample.
         curvature: θᵀHg, H = ∂²L/∂θ² ("curvature").
         input_gradients: ∂ Σ_ic f_c(x_i) / ∂x, (n, P) in the dtype of x ("input_gradients").
         logits: f(x), (n, C), the same as from a pass with frozen statistics, which differs in its gradients only.
@@ -62,11 +64,26 @@ class LossGradients:
 
 
 def layer_weights(net: nn.Module) -> dict[str, Tensor]:
-    """θ: trainable floating-point weights of convolution and linear modules, each once, under its first name."""
-    layers = (m for m in net.modules() if isinstance(m, _ConvNd | nn.Linear))
+    """θ: trainable weights of convolution and linear modules, each once, under its first name."""
+    return {name: weight for name, weight in all_layer_weights(net).items() if weight.requires_grad}
+
+
+def all_layer_weights(net: nn.Module) -> dict[str, Tensor]:
+    """Floating-point weights of convolution and linear modules, those that are not trained too.
+
+    Raises InputError for such a module whose weight is no parameter but computed from some.
+    """
+    layers = [m for m in net.modules() if isinstance(m, _ConvNd | nn.Linear)]
+    for layer in layers:
+        if "weight" not in layer._parameters and ("weight" in vars(layer) or is_parametrized(layer, "weight")):
+            raise InputError(
+                f"the weight of a {type(layer).__name__} is computed, as by weight_norm, a parametrization or pruning: "
+                "make it a parameter by torch.nn.utils' remove_weight_norm, parametrize.remove_parametrizations or "
+                "prune.remove"
+            )
     wanted = {id(m._parameters.get("weight")) for m in layers}
     named = ((n, p) for n, p in net.named_parameters() if id(p) in wanted)
-    return {n: p for n, p in named if p.requires_grad and p.is_floating_point() and p.numel()}
+    return {n: p for n, p in named if p.is_floating_point() and p.numel()}
 
 
 class _Training(Instrument):
@@ -76,6 +93,7 @@ class _Training(Instrument):
         self.plan = plan
         self.selected = {id(w) for w in weights.values()}
         self.fisher: list[Tensor] | None = None
+        self.other_rows = False
         self.hooks: list[Any] = []
         super().__init__("batch", [n], codes=codes)
 
@@ -110,6 +128,9 @@ class _Training(Instrument):
 
         def hook(grad: Tensor) -> None:
             if self.fisher is None:
+                return
+            if len(held) != self.sizes[0]:
+                self.other_rows = True
                 return
             with torch.no_grad():
                 product = (held if held._version == version else again()) * grad.detach()
@@ -165,7 +186,7 @@ def loss_gradients(
     if wants_loss and y is None:
         raise InputError("labels are needed; pass y")
     with untouched(net), sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
-        weights = layer_weights(net)
+        weights = layer_weights(net) if wants_loss else {}
         for parameter in net.parameters():
             parameter.requires_grad_(False)
         for weight in weights.values():
@@ -190,7 +211,8 @@ def loss_gradients(
             twice = "curvature" in parts
             theta = list(weights.values())
             first = _differentiate([loss], theta, None, create_graph=twice)
-            fisher = float(sum(training.fisher)) if training.fisher is not None else None
+            if training.fisher is not None and not training.other_rows:
+                fisher = float(sum(training.fisher))
             training.fisher = None
             gradients = {name: g.detach() for name, g in zip(weights, first, strict=True)}
             if twice:

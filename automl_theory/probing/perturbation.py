@@ -12,7 +12,7 @@ have; the variances σ² that it divided by in the pass over x are handed back, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -27,27 +27,65 @@ from automl_theory.networks.initialise import generator
 from automl_theory.probing.batch_norm import affine, moments
 from automl_theory.probing.call import call, channels_last
 from automl_theory.probing.instrument import Handler, Instrument
-from automl_theory.probing.loss_gradients import layer_weights
+from automl_theory.probing.loss_gradients import all_layer_weights
 from automl_theory.probing.untouched import untouched
 
 _NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-_POOLINGS = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
+_POOLINGS = (
+    F.adaptive_avg_pool1d,
+    F.adaptive_avg_pool2d,
+    F.adaptive_avg_pool3d,
+    F.avg_pool1d,
+    F.avg_pool2d,
+    F.avg_pool3d,
+)
 
 
 class _Features(Instrument):
-    """A pass over two halves, each normalised by itself, that sees the last pooling and BatchNorm's variances."""
+    """A pass over two halves, each normalised by itself, that sees the last pooling and BatchNorm's variances.
+
+    A pooling that a convolution of maps follows, as in a squeeze-and-excitation block, is not the last one.
+    """
 
     def __init__(self, sizes: list[int]) -> None:
         self.pooled: Tensor | None = None
         self.variances: list[Tensor] = []
+        self._averaged: tuple[Tensor, Tensor] | None = None
         super().__init__("frozen", sizes)
 
     def _table(self) -> dict[Any, Handler]:
-        mine = _Features
-        table = super()._table() | {F.batch_norm: mine._batch_norm}
-        for pooling in _POOLINGS:
-            table[pooling] = _pooled_by(pooling)
-        return table | {Tensor.mean: _averaged_by(Tensor.mean), torch.mean: _averaged_by(torch.mean)}
+        table = super()._table() | {F.batch_norm: _Features._batch_norm}
+        table |= {function: partial(_Features._pool, function=function) for function in _POOLINGS}
+        table |= {function: partial(_Features._mean, function=function) for function in (Tensor.mean, torch.mean)}
+        return table | {function: partial(_Features._convolve, function=function) for function in _CONVOLUTIONS}
+
+    def _pool(self, input: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
+        out: Tensor = function(input, *args, **kwargs)
+        self._see(input, out)
+        return out
+
+    def _mean(self, input: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
+        out: Tensor = function(input, *args, **kwargs)
+        dim = args[0] if args else kwargs.get("dim", kwargs.get("axis"))
+        dims = (dim,) if isinstance(dim, int) else dim if isinstance(dim, tuple | list) else ()
+        normalising = input.ndim == 3 and out.ndim == 3  # of a sequence's tokens (n, T, d), which keep their axis
+        if dims and not normalising and all(d % input.ndim >= 2 for d in dims):
+            self._see(input, out)
+        return out
+
+    def _see(self, input: Tensor, out: Tensor) -> None:
+        """Keep what one number a channel is left of, by one averaging or one axis after the other."""
+        source = self._averaged[1] if self._averaged is not None and self._averaged[0] is input else input
+        if input.ndim > 2 and out.numel() == math.prod(input.shape[:2]):
+            self.pooled = source
+        self._averaged = (out, source)
+
+    def _convolve(self, input: Tensor, *args: Any, function: Handler, **kwargs: Any) -> Tensor:
+        if math.prod(input.shape[2:]) > 1:
+            self.pooled = None
+        out: Tensor = function(input, *args, **kwargs)
+        return out
 
     def _batch_norm(
         self,
@@ -69,26 +107,6 @@ class _Features(Instrument):
         return torch.cat(parts)
 
 
-def _pooled_by(function: Callable[..., Tensor]) -> Handler:
-    def pool(self: _Features, input: Tensor, output_size: Any) -> Tensor:
-        sizes = (output_size,) if isinstance(output_size, int) else tuple(output_size)
-        if all(size == 1 for size in sizes):
-            self.pooled = input
-        return function(input, output_size)
-
-    return pool
-
-
-def _averaged_by(function: Callable[..., Tensor]) -> Handler:
-    def average(self: _Features, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        dim = args[0] if args else kwargs.get("dim", kwargs.get("axis"))
-        if isinstance(dim, tuple | list) and {d % input.ndim for d in dim} == set(range(2, input.ndim)):
-            self.pooled = input
-        return function(input, *args, **kwargs)
-
-    return average
-
-
 def gaussian_response(net: nn.Module, x: Tensor, seed: int, alpha: float, samples: int) -> tuple[float, list[float]]:
     """Δ over the first `samples` inputs of the shape of x[0], and mean_c σ_c² of each call of BatchNorm.
 
@@ -97,7 +115,7 @@ def gaussian_response(net: nn.Module, x: Tensor, seed: int, alpha: float, sample
     """
     if not x.is_floating_point():
         raise InputError(f"Gaussian inputs need a module of floating-point inputs, got {x.dtype}; choose other proxies")
-    weighted = set(layer_weights(net))
+    weighted = set(all_layer_weights(net))
     scales = {id(m._parameters.get("weight")) for m in net.modules() if isinstance(m, _NORMALISATIONS)}
     drawn = np.random.Generator(np.random.PCG64(seed))
     shape = (samples, *x.shape[1:])

@@ -149,12 +149,23 @@ class Signals:
 
     @cached_property
     def disconnected(self) -> bool:
-        """Whether the output does not depend on the input: by the graph if there is one, else by identical rows."""
+        """Whether the output does not depend on the input: by the graph if there is one, else by identical rows.
+
+        One sample alone cannot tell.
+        """
         if self.graph is not None and not self.graph.connected:
             return True
-        if self.n > 1:
-            return self.finite and bool((self.logits == self.logits[:1]).all())
-        return self._kernel is not None and self.counted > 0 and not self._kernel.any()
+        return self.n > 1 and self.finite and bool((self.logits == self.logits[:1]).all())
+
+    @cached_property
+    def constant_sum(self) -> bool:
+        """Whether each sample's outputs add up to the same number, as after a softmax: their gradient is rounding."""
+        if self.output != "sum" or self.n < 2 or self.logits.shape[1] < 2:
+            return False
+        logits = self.logits.double()
+        sums, rounding = logits.sum(1), 8 * self.eps * float(logits.abs().sum(1).max())
+        varied = float((logits - logits.mean(0)).abs().max()) > 1000 * rounding
+        return varied and float(sums.max() - sums.min()) <= rounding
 
     @cached_property
     def kernel(self) -> Array:

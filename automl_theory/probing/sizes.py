@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from automl_theory.probing.call import call
+from automl_theory.probing.call import call, call_one
 from automl_theory.probing.instrument import Instrument
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -24,15 +24,17 @@ def module_sizes(net: nn.Module, x: Tensor) -> dict[str, float]:
         depth: most convolution and linear layers on one path from input to output; trainable_layers: number of
         convolution and linear modules.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, Instrument("frozen", [1]):
+    with torch.no_grad(), Instrument("frozen", [1]):
+        x = x.expand(len(call_one(net, x)), *x.shape[1:])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, Instrument("frozen", [len(x)]):
         call(net, x)
     for parameter in net.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    with torch.enable_grad(), Instrument("frozen", [1]):
+    with torch.enable_grad(), Instrument("frozen", [len(x)]):
         out = call(net, x)
     return {
         "parameters": float(sum(p.numel() for p in net.parameters())),
-        "macs": counter.get_total_flops() / 2,
+        "macs": counter.get_total_flops() / 2 / len(x),
         "depth": float(_depth(out.grad_fn)),
         "trainable_layers": float(sum(isinstance(m, _LAYERS) for m in net.modules())),
     }

@@ -5,8 +5,8 @@ BatchNorm" of NAS-Bench-Suite-Zero, and of other normalisations too. The sum run
 linear modules; in a network of these, ReLUs, pooling and sums it is Σ over all paths of (layers on the path)·Π|θ|.
 
 All in float64. R is homogeneous in its input, c·R(1) = R(c·1), and so are the gradients in the seed of the backward
-pass. Where numbers leave float64's range, both are scaled down by the same c, and log c is added to the logarithm: sums
-up to e^1400 are had so, where the raw number cannot be.
+pass. Where numbers leave float64's range, both are scaled by the same c, and 2 log c is taken off the logarithm: sums
+from e^−1400 to e^1400 are had so, where the raw number cannot be. Inputs that are no floating-point numbers stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from automl_theory.errors import InputError, is_memory, reason
-from automl_theory.probing.call import call
+from automl_theory.probing.call import call_one
 from automl_theory.probing.loss_gradients import layer_weights
 from automl_theory.probing.untouched import untouched
 
@@ -34,7 +34,8 @@ _NORMALISATIONS = (
     F.layer_norm,
     F.rms_norm,
 )
-_SCALES = (0.0, -350.0, -700.0)
+_STEP = 350.0
+_LEAST = 1e-290
 
 
 class _Bare(TorchFunctionMode):
@@ -61,19 +62,24 @@ def log_flow(net: nn.Module, x: Tensor) -> float:
         held = dict(net.named_parameters()) | dict(net.named_buffers())
         tensors = {name: _absolute(name, tensor.detach()) for name, tensor in held.items()}
         leaves = [tensors[name].requires_grad_() for name in names]
-        for scale in _SCALES:
-            found = _sum_of_flow(net, tensors, leaves, x, math.exp(scale))
-            if math.isfinite(found):
-                return math.log(found) - 2 * scale if found > 0 else -math.inf
-    return math.nan
+        found, scale = _sum_of_flow(net, tensors, leaves, x, 1.0), 0.0
+        step = _STEP if found < _LEAST else -_STEP
+        while abs(scale) < 2 * _STEP and not _LEAST * math.exp(max(scale, 0.0)) <= found < math.inf:
+            scaled = _sum_of_flow(net, tensors, leaves, x, math.exp(scale + step))
+            if step > 0 and not math.isfinite(scaled):
+                break
+            found, scale = scaled, scale + step
+    if not math.isfinite(found):
+        return math.nan
+    return math.log(found) - (2 if x.is_floating_point() else 1) * scale if found > 0 else -math.inf
 
 
 def _sum_of_flow(net: nn.Module, tensors: dict[str, Tensor], leaves: list[Tensor], x: Tensor, scale: float) -> float:
-    ones = torch.ones_like(x[:1])
+    ones = torch.ones_like(x[:1], memory_format=torch.contiguous_format)
     if x.is_floating_point():
-        ones = torch.full_like(x[:1], scale, dtype=torch.float64)
+        ones = torch.full_like(ones, scale, dtype=torch.float64)
     with _Bare():
-        out = call(cast(nn.Module, lambda batch: functional_call(net, tensors, (batch,))), ones)
+        out = call_one(cast(nn.Module, lambda batch: functional_call(net, tensors, (batch,))), ones)[:1]
     if not out.requires_grad or not leaves:
         return 0.0
     try:

@@ -137,7 +137,7 @@ def measured_kernel(
                 how = f"coupled ({reason})"
         if kernel is None:
             kernel = coupled_kernel(net, batches, selected, bn, seeds)
-    return _contract(kernel, output, len(batches[0]), len(batches[-1])), how
+    return _contract(kernel.detach(), output, len(batches[0]), len(batches[-1])), how
 
 
 def check_alike(x: Tensor, x2: Tensor) -> None:

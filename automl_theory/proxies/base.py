@@ -91,6 +91,11 @@ class Proxy:
                 return NAN, "disconnected"
             if self.needs & {"kernel", "parameters"} and signals.counted == 0:
                 return NAN, "no_parameters"
+            if "kernel" in self.needs and signals.constant_sum:
+                raise Undefined(
+                    "the outputs of every sample add up to the same number, as after a softmax, and the kernel of that "
+                    "sum is rounding; let the network give its logits, or choose output='trace'"
+                )
             if "kernel" in self.needs and signals.spectrum.status in ("disconnected", "non_finite"):
                 return NAN, "no_parameters" if signals.spectrum.status == "disconnected" else "non_finite"
         for need, (held, reason) in _GIVEN.items():

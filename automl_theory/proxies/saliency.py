@@ -1,8 +1,9 @@
 """Saliency: what the loss, or the flow through the network, would feel of the weights' removal.
 
 θ are the trainable weights of all convolution and linear modules (no biases, no normalisation parameters), a shared one
-once. L is the mean cross-entropy of the batch, the pass in training mode: BatchNorm by the batch's statistics,
-differentiated through, whatever the `bn` of the tangent kernel is; no dropout. g = ∂L/∂θ, H = ∂²L/∂θ².
+once; where one is computed (by weight_norm, a parametrization or a pruning of torch.nn.utils), all that reads θ fails
+and says how to undo it. L is the mean cross-entropy of the batch, the pass in training mode: BatchNorm by the batch's
+statistics, differentiated through, whatever the `bn` of the tangent kernel is; no dropout. g = ∂L/∂θ, H = ∂²L/∂θ².
 
 Seven of the thirteen proxies of NAS-Bench-Suite-Zero (Krishnakumar et al. 2022), which took them from Abdelfattah et
 al. 2021. Values are not comparable over batch sizes.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 
 from automl_theory.probing.signals import Signals
-from automl_theory.proxies.base import NAN, Proxy, Value
+from automl_theory.proxies.base import NAN, Proxy, Undefined, Value
 
 
 def _value(value: float) -> Value:
@@ -85,13 +86,14 @@ def fisher(signals: Signals) -> Value:
     Saliency; maximize; unit: loss². What the loss would feel of a channel's removal, to second order. Outputs are taken
     before BatchNorm; a layer called twice counts twice. Every channel counts once, as in the paper; the published table
     of NAS-Bench-Suite-Zero counts it once for each weight that it reads. Edge values: 0 for zero gradients;
-    "no_parameters" without convolution and linear layers; failed without labels. Source: Theis et al. 2018; Turner et
-    al. 2020 (BlockSwap).
+    "no_parameters" without convolution and linear layers; undefined where the first dimension of an output is not that
+    of the samples; failed without labels. Source: Theis et al. 2018; Turner et al. 2020 (BlockSwap).
     """
     if not signals.layer_weights:
         return NAN, "no_parameters"
     value = signals.training("fisher").fisher
-    assert value is not None
+    if value is None:
+        raise Undefined("a layer's output has not one row a sample; let samples be its first dimension")
     return _value(value)
 
 
@@ -99,10 +101,10 @@ def synflow(signals: Signals) -> Value:
     """Σ |θ ∂R/∂θ|, R the summed outputs of the network of absolute weights for one input of ones.
 
     Saliency; maximize; unit: flow. Without data and labels, in float64. Every normalisation layer is left out (the
-    identity, its scale and shift too) and biases are 0. NAS-Bench-Suite-Zero leaves BatchNorm out as well, and
-    publishes the logarithm. Edge values: 0 where nothing flows; "no_parameters" without convolution and linear layers;
-    NaN and "non_finite" beyond 1e308, where `log_synflow` still has a value. Source: Tanaka et al. 2020 (SynFlow);
-    summed by Abdelfattah et al. 2021.
+    identity, its scale and shift too), biases are 0, and ReLU6 and hard tanh have no ceiling. NAS-Bench-Suite-Zero
+    leaves BatchNorm out as well, and publishes the logarithm. Edge values: 0 where nothing flows; "no_parameters"
+    without convolution and linear layers; NaN and "non_finite" beyond 1e308, where `log_synflow` still has a value.
+    Source: Tanaka et al. 2020 (SynFlow); summed by Abdelfattah et al. 2021.
     """
     if not signals.layer_weights:
         return NAN, "no_parameters"
@@ -112,8 +114,8 @@ def synflow(signals: Signals) -> Value:
 def log_synflow(signals: Signals) -> Value:
     """log Σ |θ ∂R/∂θ|, the natural logarithm of `synflow`.
 
-    Saliency; maximize; unit: nats. The flow of a deep network has dozens of digits; this has the same ranking, and does
-    not overflow below e^1400. It is the column "synflow" of NAS-Bench-Suite-Zero; not the sum of the single weights'
+    Saliency; maximize; unit: nats. The flow of a deep network has dozens of digits; this has the same ranking, and a
+    value from e^−1400 to e^1400. It is the column "synflow" of NAS-Bench-Suite-Zero; not the sum of the single weights'
     logarithms, which others call by this name. Edge values: −inf and "rank_deficient" where nothing flows;
     "no_parameters" without convolution and linear layers. Source: Tanaka et al. 2020 (SynFlow); Krishnakumar et al.
     2022.
@@ -129,8 +131,8 @@ def l2_norm(signals: Signals) -> Value:
     """Σ_l ‖θ_l‖₂ over the weights of all convolution and linear layers, dead ones included.
 
     Size; maximize; unit: parameter. At initialisation a count of layers, each by √(its outputs) or so. Edge values: 0
-    without such layers; never undefined, NaN and "non_finite" for weights that are not finite. Source: Abdelfattah et
-    al. 2021.
+    without such layers; failed only for computed weights; NaN and "non_finite" for weights that are not finite.
+    Source: Abdelfattah et al. 2021.
     """
     return _value(float(sum(float(w.double().norm()) for w in signals.layer_weights.values())))
 

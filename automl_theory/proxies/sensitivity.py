@@ -79,7 +79,8 @@ def epe_nas(signals: Signals) -> Value:
 
     Expressivity; maximize; unit: nats. Larger where input gradients of one class are less correlated. For more than 100
     logits each class is divided by its number of samples, e_c, and the value is Σ_cd |e_c − e_d| / number of classes
-    seen. A class of one sample adds log(1 + k). Edge values: failed without labels; undefined where no class has two
+    of at least two samples, over which the sums run. Else a class of one sample adds log(1 + k). Both as the authors'
+    code has it. Edge values: failed without labels; undefined where no class has two
     samples, for integer inputs, or a gradient that is constant over the input or no more than rounding; one class is a
     value. Source: Lopes, Alirezazadeh & Alexandre 2021.
     """
@@ -93,6 +94,8 @@ def epe_nas(signals: Signals) -> Value:
     sums = []
     for label in np.unique(signals.y):
         rows = np.flatnonzero(signals.y == label)
+        if many and len(rows) < 2:
+            continue
         total = float(np.log(np.abs(correlation[np.ix_(rows, rows)]) + _K).sum())
         sums.append(total / len(rows) if many else total)
     found = np.array(sums)

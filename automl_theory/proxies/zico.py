@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from automl_theory.errors import InputError, is_memory
 from automl_theory.linalg import Array
@@ -19,12 +21,28 @@ def _gradients(signals: Signals, batches: int, double: bool) -> dict[str, Array]
     net, x, y = signals.net, signals.x, signals.y
     assert y is not None
     if double:
-        net, x = copy.deepcopy(net).double(), x.double() if x.is_floating_point() else x
+        net, x = _doubled(net), x.double() if x.is_floating_point() else x
     found = []
     for part in np.array_split(np.arange(signals.n), batches):
         rows = slice(int(part[0]), int(part[-1]) + 1)
         found.append(loss_gradients(net, x[rows], y[rows], {"loss"}).gradients or {})
     return {name: np.stack([g[name].double().flatten().cpu().numpy() for g in found]) for name in found[0]}
+
+
+def _doubled(net: nn.Module) -> nn.Module:
+    """A copy in float64; outputs that the module keeps from a pass before, which none can copy, go without graph."""
+    with torch.inference_mode(False):
+        kept = {id(tensor): tensor.detach() for module in net.modules() for tensor in _with_graph(vars(module))}
+        return copy.deepcopy(net, kept).double()
+
+
+def _with_graph(value: object) -> Iterator[Tensor]:
+    """Tensors with a graph in a value, or in dictionaries, lists and tuples of values."""
+    if isinstance(value, Tensor) and not value.is_leaf:
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _with_graph(part)
 
 
 def zico(signals: Signals, batches: int = 2) -> Value:

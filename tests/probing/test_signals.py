@@ -16,6 +16,7 @@ from automl_theory.probing.signals import Signals
 from automl_theory.probing.sizes import module_sizes
 from automl_theory.probing.tangent_kernel import empirical_ntk
 from automl_theory.proxies import get_proxy
+from automl_theory.scoring.single import score
 from automl_theory.spaces import space
 
 X = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
@@ -143,7 +144,7 @@ def test_disconnected_by_identical_rows_or_by_the_graph():
     arch = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|"
     graph = space("nas_bench_201").graph(arch)
     assert Signals(nn.Linear(6, 3), X, graph=graph).disconnected
-    assert Signals(constant, X[:1]).disconnected
+    assert not Signals(constant, X[:1]).disconnected, "one sample cannot tell"
     assert not Signals(nn.Linear(6, 3), X[:1]).disconnected
 
 
@@ -248,3 +249,68 @@ def test_sizes_of_unusual_modules():
     assert module_sizes(shared, x)["depth"] == 3
     branches = zoo.linears(lambda net, x: net.b(net.a(x)) + net.c(x), c=nn.Linear(6, 3))
     assert module_sizes(branches, X[:1])["depth"] == 2
+
+
+def perceptron(depth: int, *last: nn.Module) -> nn.Module:
+    layers = [part for _ in range(depth) for part in (nn.Linear(9, 9), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 9), *layers, nn.Linear(9, 3), *last)
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LayerNorm(3, elementwise_affine=False)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_kernel_of_a_constant_sum_is_refused(last, dtype):
+    torch.manual_seed(0)
+    net, x = perceptron(2, last).to(dtype), torch.randn(8, 3, 8, 8).to(dtype)
+    y = torch.arange(8) % 3
+    result = score(net, x, y, ["ntk_trace", "ntk_label_alignment", "naswot"])
+    assert result.status["naswot"] == "ok"
+    for name in ("ntk_trace", "ntk_label_alignment"):
+        assert result.status[name] == "failed"
+        assert result.reasons[name].startswith(
+            "the outputs of every sample add up to the same number, as after a softmax"
+        )
+    assert score(net, x, y, ["ntk_trace"], output="trace").status["ntk_trace"] == "ok"
+
+
+@pytest.mark.parametrize("depth", [2, 18, 30])
+def test_a_deep_network_whose_outputs_hardly_differ_has_a_kernel(depth):
+    torch.manual_seed(0)
+    net, x = perceptron(depth), torch.randn(8, 3, 8, 8)
+    found = Signals(net, x, needs=("kernel",))
+    assert not found.constant_sum
+    assert not Signals(net, x[:1], needs=("kernel",)).constant_sum
+
+
+def test_a_network_built_in_inference_mode_is_refused():
+    with torch.inference_mode():
+        net = nn.Linear(3, 2)
+    with pytest.raises(InputError, match="was built in inference mode and has no gradients; build it outside of it"):
+        score(net, torch.randn(4, 3), None, ["ntk_trace"])
+    assert net.weight.requires_grad
+
+
+def test_one_sample_is_the_same_whatever_else_is_asked():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 3))
+    with torch.no_grad():
+        net[1].weight.zero_()
+    x, y = torch.randn(1, 3, 8, 8), torch.tensor([1])
+    for needs in (("loss", "labels"), ("loss", "labels", "kernel")):
+        found = Signals(net, x, y, needs=needs)
+        assert get_proxy("grad_norm")(found) == (pytest.approx(get_proxy("grad_norm")(found)[0]), "ok")
+
+
+def test_a_tensor_with_gradients_that_is_no_parameter():
+    """As the architecture weights of a supernet that are kept in a list."""
+
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.alphas = [torch.ones(3, requires_grad=True)]
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.layer(x) * self.alphas[0]
+
+    net, x = Weighted(), torch.randn(5, 6)
+    assert not empirical_ntk(net, x, method="functional").requires_grad
+    assert score(net, x, torch.arange(5) % 3, ["ntk_trace"]).status["ntk_trace"] == "ok"

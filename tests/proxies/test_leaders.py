@@ -64,7 +64,7 @@ def oracle(name: str, net: nn.Module, x: torch.Tensor) -> float:
     y = labels(len(x))
     if name.startswith("zico"):
         return reference.zico(copy.deepcopy(net).double(), x.double(), y, 4 if "=" in name else 2)
-    if name.startswith("az"):
+    if name.startswith("az") and name != "az_complexity":
         trained = ntk.in_mode(net, x, "batch")
         features = reference.cell_features(trained, x)
         entropies = [reference.entropy(f) for f in features]
@@ -84,11 +84,14 @@ def oracle(name: str, net: nn.Module, x: torch.Tensor) -> float:
         ),
         "swap": lambda: reference.swap(measures.relu_patterns(net, x)),
         "swap_regularised": lambda: reference.swap(measures.relu_patterns(net, x)) * math.exp(-((size - 1) ** 2)),
+        "naswot": lambda: measures.naswot(measures.relu_patterns(net, x)),
+        "ntk_trace": lambda: float(ntk.tangent_kernel(net, x).trace()),
+        "az_complexity": lambda: reference.operations(net, x),
         "ntk_label_alignment": lambda: reference.label_alignment(ntk.tangent_kernel(net, x).numpy(), y.numpy()),
     }[name]()
 
 
-CHECKED = [name for name in NAMES if name != "az_complexity"] + ["zico:batches=4", "ntk_label_alignment"]
+CHECKED = [*NAMES, "zico:batches=4", "ntk_label_alignment", "ntk_trace", "naswot"]
 
 
 CONNECTED = [cell for cell in CELLS if cell != "disconnected"]
@@ -116,6 +119,7 @@ def test_disconnected_cell():
     net = SPACE.build(CELLS["disconnected"], 4, 1, 3, 3, seed=2)
     found, reasons = values(net, images(), CHECKED, graph=SPACE.graph(CELLS["disconnected"]))
     assert not reasons
+    assert found.pop("az_complexity")[1] == "ok"
     assert {status for _, status in found.values()} == {"disconnected"}
     assert all(math.isnan(value) for value, _ in found.values())
 
@@ -327,7 +331,9 @@ def test_gradients_of_any_module(name):
     if found["gradsign"][1] == "ok":
         assert found["gradsign"][0] == pytest.approx(reference.gradsign(net, x, y), abs=4)
     elif found["gradsign"][1] == "failed":
-        assert reasons["gradsign"].startswith(("the module has no trainable", "expected labels below 1"))
+        assert reasons["gradsign"].startswith(
+            ("the module has no trainable", "expected labels below 1", "the weight of a Par")
+        )
     if found["vkdnw"][1] == "ok":
         assert found["vkdnw"][0] == pytest.approx(reference.vkdnw(reference.fisher(net, x)), rel=1e-5), name
     elif found["vkdnw"][1] == "failed":
@@ -371,6 +377,36 @@ def test_complexity_counts_operations():
     net = SPACE.build(CELLS["mixed"], 4, 1, 3, 3, seed=2)
     found, _ = values(net, images(), ["az_complexity", "macs"])
     assert found["az_complexity"][0] == 2 * found["macs"][0]
+
+
+def test_zico_of_a_module_that_keeps_an_output_and_in_inference_mode():
+    """Neither can be copied as it is; both have the value of a copy in float64."""
+    net, x = SPACE.build(CELLS["mixed"], 4, 1, 3, 3, seed=2), images()
+    expected = values(net, x, ["zico"])[0]
+    net.kept = [{"outputs": net(x)}]
+    assert values(net, x, ["zico"])[0] == expected
+    with torch.inference_mode():
+        assert values(net, x, ["zico"])[0] == expected
+    assert net.kept[0]["outputs"].requires_grad
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.PReLU(),
+        nn.Softplus(),
+        nn.Hardsigmoid(),
+        nn.Softsign(),
+        nn.LogSigmoid(),
+        nn.RMSNorm([5, 6, 6]),
+        nn.LPPool2d(2, 2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_feature_maps_of_every_kind_of_layer(layer):
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), layer, nn.Conv2d(5, 2, 2), nn.Flatten(), nn.LazyLinear(3))
+    net(images())
+    assert len(signals(net, images(), ["meco"]).feature_maps.layers) == 3
 
 
 def test_all_are_registered():

@@ -15,11 +15,14 @@ import torch
 import torch.nn.functional as F
 from reference import zero_cost, zoo
 from torch import nn
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import spectral_norm
 
 from automl_theory.errors import InputError
 from automl_theory.probing import loss_gradients as training
 from automl_theory.probing.loss_gradients import PARTS, loss_gradients
 from automl_theory.probing.signals import Signals
+from automl_theory.probing.synaptic_flow import log_flow
 from automl_theory.proxies import ZERO_COST, get_proxies, get_proxy
 from automl_theory.scoring.single import evaluate, needs_of, score
 from automl_theory.spaces import space
@@ -49,6 +52,13 @@ DISCONNECTED = (
     "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
     "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|",
 )
+
+
+UNDEFINED = {
+    "layer_on_a_constant": "a layer's output has not one row a sample",
+    "positions_as_rows": "a layer's output has not one row a sample",
+    "weight_norm": "the weight of a ParametrizedLinear is computed",
+}
 
 
 def batch(n: int = 8, size: int = 8, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +137,10 @@ def test_any_module(name):
             except (RuntimeError, IndexError):
                 continue
             values, reasons = measured(net, x, y, ("grad_norm", "snip", "fisher", "plain", "grasp"))
-            assert proxy not in reasons, reasons
+            if proxy in reasons:
+                assert reasons[proxy].startswith(UNDEFINED.get(name, ".")), reasons
+                assert proxy == "fisher" or name == "weight_norm"
+                continue
             found[proxy] = values[proxy][0]
             if not zero_cost.layers(net):
                 assert values[proxy][1] == "no_parameters"
@@ -174,8 +187,9 @@ def test_many_outputs_of_epe_nas():
     net, (x, y) = zoo.head(192, nn.Flatten()).double(), batch()
     net[-1] = nn.Linear(192, 120).double()
     net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1).double(), nn.ReLU(), net)
-    values, _ = measured(net, x, y, ["epe_nas"])
-    assert values["epe_nas"] == (pytest.approx(zero_cost.epe_nas(net, x, y), rel=1e-8), "ok")
+    for labels in (y, torch.tensor([0, 0, 0, 1, 1, 2, 3, 4])):
+        values, _ = measured(net, x, labels, ["epe_nas"])
+        assert values["epe_nas"] == (pytest.approx(zero_cost.epe_nas(net, x, labels), rel=1e-8), "ok")
 
 
 def test_chain_of_scalars_in_closed_form():
@@ -369,17 +383,211 @@ def test_not_differentiable_twice_costs_grasp_alone():
     assert values["snip"] == (pytest.approx(zero_cost.snip(net, x, y)), "ok")
 
 
-def test_flow_beyond_float64():
-    """120 layers of 64 weights of 50: the flow is 120·(64·50)^120, beyond 1e308."""
+@pytest.mark.parametrize(("weight", "size"), [(50.0, 1e-250), (1e-4, 1.0), (1e-6, 1e250)])
+def test_flow_beyond_float64(weight, size):
+    """120 layers of 64 weights w: the flow is 120·(64·w)^120·64, beyond 1e308 or below 1e-308."""
     net = nn.Sequential(nn.Flatten(), *(nn.Linear(64, 64, bias=False) for _ in range(120))).double()
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter.fill_(50.0)
-    values, reasons = measured(net, torch.randn(4, 64).double() * 1e-250, None, ["synflow", "log_synflow"])
+            parameter.fill_(weight)
+    values, reasons = measured(net, torch.randn(4, 64).double() * size, None, ["synflow", "log_synflow"])
     assert not reasons
-    assert values["synflow"][1] == "non_finite"
-    expected = math.log(120) + 120 * math.log(64 * 50) + math.log(64)
+    expected = math.log(120) + 120 * math.log(64 * weight) + math.log(64)
+    if weight > 1:
+        assert values["synflow"][1] == "non_finite"
+    else:
+        assert values["synflow"] == (pytest.approx(math.exp(expected), rel=1e-9), "ok")
     assert values["log_synflow"] == (pytest.approx(expected, rel=1e-12), "ok")
+
+
+def test_no_flow_at_all():
+    net = nn.Sequential(nn.Flatten(), *(nn.Linear(64, 64, bias=False) for _ in range(9)), zoo.head(64)).double()
+    with torch.no_grad():
+        net[5].weight.zero_()
+        net[-1][-1].bias.copy_(torch.arange(3))
+    x = torch.randn(4, 64).double()
+    assert log_flow(net, x) == -math.inf
+    with torch.no_grad():
+        for layer in net[1:5]:
+            layer.weight.fill_(1e60)
+    assert log_flow(net, x) == -math.inf, "scaled up, the layers before would overflow"
+
+
+class Convolutional(nn.Module):
+    """Two convolutions and a head, put together in a way that some networks have."""
+
+    def __init__(self, join: str) -> None:
+        super().__init__()
+        self.join, self.one, self.two = join, nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 3)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(64 if join == "view" else 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.norm(self.two(F.relu(self.one(x)))))
+        if self.join == "view":
+            h = h.view(x.size(0), -1)
+        elif self.join == "squeeze":
+            h = F.adaptive_avg_pool2d(h, 1).squeeze()
+        else:
+            h = JOINS[self.join](h)
+        return self.head(h)
+
+
+JOINS = {
+    "adaptive": lambda h: F.adaptive_avg_pool2d(h, 1).flatten(1),
+    "window": lambda h: F.avg_pool2d(h, 4).flatten(1),
+    "two windows": lambda h: F.avg_pool2d(F.avg_pool2d(h, 2), 2).flatten(1),
+    "mean": lambda h: h.mean((2, 3)),
+    "means": lambda h: h.mean(3).mean(2),
+    "means that keep": lambda h: torch.mean(h, -2, keepdim=True).mean(dim=[3]).flatten(1),
+    "of positions": lambda h: h.flatten(2).mean(-1),
+}
+
+
+@pytest.mark.parametrize("join", ["view", "squeeze"])
+def test_networks_that_view_or_squeeze(join):
+    """A batch in torch's default layout can be viewed, and one of a single sample is squeezed away."""
+    torch.manual_seed(0)
+    net, (x, y) = Convolutional(join).double(), batch()
+    values, reasons = measured(net, x, y, [*NAMES, "macs", "depth"])
+    assert not reasons
+    weights = [w.detach().abs().flatten(1) for w in (net.one.weight, net.two.weight, net.head.weight)]
+    shared = torch.ones(64) if join == "view" else torch.ones(4)
+    through = torch.ones(27).double() @ weights[0].T
+    through = through.repeat_interleave(9) @ weights[1].T
+    through = (through.repeat_interleave(16) if join == "view" else through) * shared
+    flow = float((through @ weights[2].T).sum())
+    assert values["synflow"] == (pytest.approx(3 * flow), "ok"), "each of three layers carries all of the flow"
+    assert values["macs"][0] == 5 * 36 * 27 + 4 * 16 * 45 + 3 * net.head.in_features
+    assert values["depth"][0] == 3
+
+
+def test_zen_reads_what_is_averaged_however_that_is_written():
+    found = set()
+    for join in JOINS:
+        torch.manual_seed(0)
+        found.add(round(measured(Convolutional(join).double(), *batch(), ["zen"])[0]["zen"][0], 9))
+    assert len(found) == 1
+
+
+class Normalised(nn.Module):
+    """Tokens (n, T, d), normalised by hand in a way that means over an axis, or in one that does not."""
+
+    def __init__(self, mean: bool) -> None:
+        super().__init__()
+        self.mean, self.one, self.two, self.head = mean, nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.one(x))
+        h = h - (h.mean(-1, keepdim=True) if self.mean else h.sum(-1, keepdim=True) / 5)
+        return self.head(self.two(h)[:, 0])
+
+
+def test_zen_knows_a_normalisation_from_a_pooling():
+    x = torch.randn(8, 5, 6).double()
+    one, other = (measured(Normalised(mean).double(), x, None, ["zen"])[0]["zen"][0] for mean in (True, False))
+    assert one == pytest.approx(other)
+
+
+class Excited(nn.Module):
+    """A squeeze-and-excitation block in front of a convolution, a flat head after it."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.one, self.gate, self.two, self.head = (
+            nn.Conv2d(3, 5, 3),
+            nn.Linear(5, 5),
+            nn.Conv2d(5, 4, 3),
+            nn.Linear(64, 3),
+        )
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.one(x))
+        h = h * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(h, 1).flatten(1)))[:, :, None, None]
+        return self.head(F.relu(self.scale * self.two(h)).flatten(1))
+
+
+def test_zen_reads_past_the_pooling_of_a_block():
+    one, other = (measured(Excited(scale).double(), *batch(), ["zen"])[0]["zen"][0] for scale in (1.0, 100.0))
+    assert other - one == pytest.approx(math.log(100))
+
+
+def test_zen_does_not_know_what_is_trained():
+    net, (x, y) = SPACE.build(CELLS["mixed"], 4, 1, 3, 3, seed=2).double(), batch()
+    expected = measured(net, x, y, ["zen"])
+    net.requires_grad_(False)
+    assert measured(net, x, y, ["zen"]) == expected
+
+
+class Hypernetwork(nn.Module):
+    """The kernel of the convolution is computed from the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.mix = nn.Parameter(torch.randn(3, 4, 3, 3, 3)), nn.Linear(3, 3)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kernel = torch.einsum("k,koihw->oihw", torch.sigmoid(self.mix(x.mean((0, 2, 3)))), self.kernels)
+        return self.head(F.relu(F.conv2d(x, kernel, None, 1, 0, 1, 1)).mean((2, 3)))
+
+
+def test_input_gradients_go_through_computed_kernels():
+    torch.manual_seed(0)
+    net, (x, y) = Hypernetwork().double(), batch()
+    values, _ = measured(net, x, y, ["jacov", "epe_nas", "grad_norm", "snip", "grasp"])
+    for name, value in values.items():
+        assert value == (pytest.approx(reference(name, net, x, y), rel=1e-8), "ok"), name
+
+
+def test_computed_weights_are_told():
+    net, (x, y) = nn.Sequential(nn.Flatten(), nn.Linear(192, 7), nn.ReLU(), nn.Linear(7, 3)).double(), batch()
+    prune.random_unstructured(net[1], "weight", 0.5)
+    values, reasons = measured(net, x, y)
+    assert {name for name in NAMES if values[name][1] != "failed"} == {"jacov", "epe_nas"}
+    for text in reasons.values():
+        assert text.startswith("the weight of a Linear is computed, as by weight_norm")
+        assert "prune.remove" in text
+    prune.remove(net[1], "weight")
+    assert not measured(net, x, y)[1]
+
+
+def test_a_spectral_norm_does_not_iterate():
+    net, (x, y) = nn.Sequential(nn.Flatten(), spectral_norm(nn.Linear(192, 7)), nn.Linear(7, 3)).double(), batch()
+    before = {name: value.clone() for name, value in net.train().state_dict().items()}
+    for name in ("l2_norm", "zen", "grad_norm"):
+        assert measured(net, x, y, [name])[1], name
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+class Sequences(nn.Module):
+    """A network of sequences (n, T, d) that goes about their order in one of three ways."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.order, self.one, self.two = order, nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.order == "samples first":
+            return self.two(F.relu(self.one(x))).mean(1)
+        if self.order == "positions first":
+            return self.two(F.relu(self.one(x.transpose(0, 1)))).mean(0)
+        return self.two(F.relu(self.one(x.flatten(0, 1)))).unflatten(0, x.shape[:2]).mean(1)
+
+
+def test_fisher_wants_one_row_a_sample():
+    x, y, found = torch.randn(8, 5, 6).double(), torch.arange(8) % 3, {}
+    for order in ("samples first", "positions first", "flat"):
+        torch.manual_seed(0)
+        found[order] = measured(Sequences(order).double(), x, y, ["fisher", "grad_norm", "jacov"])
+    values, reasons = found.pop("samples first")
+    torch.manual_seed(0)
+    assert values["fisher"] == (pytest.approx(zero_cost.fisher(Sequences("samples first").double(), x, y)), "ok")
+    assert not reasons
+    for other, why in found.values():
+        assert why == {"fisher": "a layer's output has not one row a sample; let samples be its first dimension"}
+        assert other["grad_norm"][0] == pytest.approx(values["grad_norm"][0])
+        assert other["jacov"][0] == pytest.approx(values["jacov"][0])
 
 
 def test_non_finite_weights():

@@ -30,6 +30,21 @@ def _gradients(net: nn.Module, loss: Tensor, weights: list[nn.Parameter]) -> lis
     ]
 
 
+def operations(net: nn.Module, x: Tensor) -> float:
+    """Multiplications and additions of one sample in convolutions and linear modules, from the shapes of a pass."""
+    counts = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        counts.append(2 * output[0].numel() * module.weight[0].numel())
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        net(x)
+    for hook in hooks:
+        hook.remove()
+    return float(sum(counts))
+
+
 def zico(net: nn.Module, x: Tensor, y: Tensor, batches: int) -> float:
     """Σ_layers log Σ_θ mean|g|/std(g) over sub-batches, each a batch of its own in training mode."""
     parts = []

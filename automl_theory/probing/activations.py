@@ -32,7 +32,8 @@ class Codes:
 
     Attributes:
         units: number of ReLU units per sample, U (0 if the network has none).
-        missed: whether a ReLU read something else than one row a sample, so that the codes are not complete.
+        missed: whether a ReLU read something else than one row a sample, so that the codes are not complete. Where
+            positions come first and are as many as samples, nothing tells.
     """
 
     def __init__(self, n: int) -> None:

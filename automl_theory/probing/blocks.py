@@ -24,6 +24,7 @@ from automl_theory.probing.instrument import Instrument
 from automl_theory.probing.layer_gradients import Unsupported
 from automl_theory.probing.untouched import untouched
 
+OTHER_ROWS = "a block gives something else than one row a sample; let samples be the first dimension"
 _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
@@ -37,15 +38,24 @@ def primary_blocks(net: nn.Module) -> tuple[list[nn.Module], bool]:
 
 
 @contextmanager
-def boundaries(net: nn.Module, n: int, cross: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-    """Within, cross(f) is called with every boundary f (n, C, …) as it passes; what it returns goes on in its place."""
+def boundaries(net: nn.Module, n: int, cross: Callable[[Tensor], Tensor | None]) -> Iterator[list[Tensor]]:
+    """Within, cross(f) is called with every boundary f (n, C, …) as it passes; what it returns goes on in its place.
+
+    Yields a list that takes the outputs of blocks, and an input of the first, that have not one row a sample.
+    """
     blocks, listed = primary_blocks(net)
     first = id(blocks[0]) if listed else None
     members = {id(block) for block in blocks}
     entered = False
 
+    others: list[Tensor] = []
+
     def fits(value: object) -> bool:
-        return isinstance(value, Tensor) and value.ndim >= 2 and len(value) == n and value.is_floating_point()
+        if not isinstance(value, Tensor) or value.ndim < 2 or not value.is_floating_point():
+            return False
+        if len(value) != n:
+            others.append(value)
+        return len(value) == n
 
     def before(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         nonlocal entered
@@ -64,7 +74,7 @@ def boundaries(net: nn.Module, n: int, cross: Callable[[Tensor], Tensor | None])
     ]
     hooks = [register(hook) for register, hook in listen]
     try:
-        yield
+        yield others
     finally:
         for hook in hooks:
             hook.remove()
@@ -98,7 +108,8 @@ def block_gains(net: nn.Module, x: Tensor, seed: int) -> list[float | None]:
     differentiated through. None where g_in = g_out: the block is an identity. 0 where the output does not depend on
     the input.
 
-    Raises Unsupported where the positions of a block's input are no whole multiple of its output's.
+    Raises Unsupported where the positions of a block's input are no whole multiple of its output's, or a block gives
+    something else than one row a sample.
     """
     gains: list[float | None] = []
     last: Tensor | None = None
@@ -115,8 +126,10 @@ def block_gains(net: nn.Module, x: Tensor, seed: int) -> list[float | None]:
     with untouched(net):
         for parameter in net.parameters():
             parameter.requires_grad_(False)
-        with Instrument("batch", [len(x)]), boundaries(net, len(x), cross):
+        with Instrument("batch", [len(x)]), boundaries(net, len(x), cross) as others:
             call(net, x)
+    if others:
+        raise Unsupported(OTHER_ROWS)
     return gains
 
 

@@ -25,6 +25,8 @@ def check_module(net: object) -> None:
     """Raise InputError unless `net` is an nn.Module with weights, whose torch functions a pass can watch."""
     if not isinstance(net, nn.Module):
         raise InputError(f"the network must be a torch.nn.Module, got {type(net).__name__}; build it first")
+    if isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise InputError("the network is spread over devices by a wrapper; pass what it wraps, its .module")
     if any(isinstance(module, torch.jit.ScriptModule) for module in net.modules()):
         raise InputError("the network is scripted (torch.jit) and cannot be watched; pass the module it was made from")
     for parameter in net.parameters():

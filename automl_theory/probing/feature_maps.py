@@ -78,25 +78,32 @@ class FeatureMaps:
         layers: (C, positions) feature maps of the first sample for every call of a convolution, normalisation,
             activation or pooling (`LAYERS`) whose output (n, C, …) has two positions or more, in order of call.
         covariances: (C, C) channel covariance at every boundary of the primary blocks (`blocks`), in order.
+        other_layers, other_blocks: whether such an output of a layer or block was not one row a sample, and left out.
     """
 
     patterns: Patterns
     layers: list[Array]
     covariances: list[Array]
+    other_layers: bool
+    other_blocks: bool
 
 
 class _Watch(Instrument):
     def __init__(self, n: int) -> None:
         self.n, self.patterns = n, Patterns(n)
         self.layers: list[Array] = []
+        self.other_layers = False
         super().__init__("frozen", [n], codes=self.patterns)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         out = super().__torch_function__(func, types, args, kwargs)
-        if func in LAYERS and isinstance(out, Tensor) and out.ndim > 2 and len(out) == self.n and out[0, 0].numel() > 1:
-            self.layers.append(out[0].detach().flatten(1).double().cpu().numpy().copy())
+        if func in LAYERS and isinstance(out, Tensor) and out.ndim > 2 and out[:1, :1].numel() > 1:
+            if len(out) == self.n:
+                self.layers.append(out[0].detach().flatten(1).double().cpu().numpy().copy())
+            else:
+                self.other_layers |= not isinstance(args[0] if args else None, nn.Parameter)
         return out
 
 
@@ -108,6 +115,6 @@ def feature_maps(net: nn.Module, x: Tensor) -> FeatureMaps:
     def cross(f: Tensor) -> None:
         covariances.append(channel_covariance(f))
 
-    with untouched(net), torch.no_grad(), watch, boundaries(net, len(x), cross):
+    with untouched(net), torch.no_grad(), watch, boundaries(net, len(x), cross) as others:
         call(net, x)
-    return FeatureMaps(watch.patterns, watch.layers, covariances)
+    return FeatureMaps(watch.patterns, watch.layers, covariances, watch.other_layers, bool(others))

@@ -28,6 +28,8 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     (CPU and CUDA), numpy and Python. No hook is ever registered on the module. Out of reach: a module that writes into
     its own parameters, or into lists and dicts that it holds.
 
+    What a module draws in a pass (noise, stochastic depth that evaluation mode does not switch off) is that of seed 0.
+
     Autocast, inference mode and TF32 are off inside (see `precision`). A module that checkpoints its activations fails
     with a message: it would compute them anew outside of the pass.
     """
@@ -40,6 +42,11 @@ def untouched(net: nn.Module) -> Iterator[nn.Module]:
     cuda_rng = torch.cuda.get_rng_state_all() if cuda else []
     try:
         _evaluate(net)
+        torch.default_generator.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002  # a module may draw from it
+        random.seed(0)
+        if cuda:
+            torch.cuda.manual_seed_all(0)
         with (
             torch.inference_mode(False),
             torch.enable_grad(),

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from automl_theory.linalg import Array
-from automl_theory.probing.blocks import block_gains
+from automl_theory.probing.blocks import OTHER_ROWS, block_gains
 from automl_theory.probing.layer_gradients import Unsupported
 from automl_theory.probing.signals import Signals
 from automl_theory.proxies.base import Proxy, Undefined, Value
@@ -29,6 +29,8 @@ def _entropy(covariance: Array) -> float:
 
 
 def _entropies(signals: Signals, least: int) -> list[float]:
+    if signals.feature_maps.other_blocks:
+        raise Undefined(OTHER_ROWS)
     entropies = [_entropy(covariance) for covariance in signals.feature_maps.covariances]
     if len(entropies) < least:
         raise Undefined(
@@ -42,7 +44,7 @@ def az_expressivity(signals: Signals) -> Value:
 
     Expressivity; maximize; unit: nats. The covariance is over samples and positions: features that fill all their
     directions alike have the most entropy, log C. Edge values: a block whose features are constant adds 0; undefined
-    without a block. Source: Lee & Ham 2024 (AZ-NAS).
+    without a block, or where one gives something else than one row a sample. Source: Lee & Ham 2024 (AZ-NAS).
     """
     return sum(_entropies(signals, 1)), "ok"
 

@@ -50,8 +50,9 @@ def ntk_condition_number(signals: Signals) -> Value:
 def ntk_trace(signals: Signals) -> Value:
     """tr K = Σ_i ‖∂f(x_i)/∂θ‖², the squared gradient norms of the batch.
 
-    Convergence; maximize; unit: output²/parameter². Scales with the square of the output. Edge values: none, it is
-    defined for every kernel. Source: Shu et al. 2022 (NASI).
+    Convergence; maximize; unit: output²/parameter². f is what the kernel's `output` makes of the logits: their sum, or
+    with output="trace" all of them, as in NASI. Scales with the square of the output. Edge values: none, it is defined
+    for every kernel. Source: Shu et al. 2022 (NASI).
     """
     return float(signals.kernel.trace()), "ok"
 

@@ -19,6 +19,8 @@ def _smallest(maps: Array) -> float:
 
 def _maps(signals: Signals) -> list[Array]:
     layers = signals.feature_maps.layers
+    if signals.feature_maps.other_layers:
+        raise Undefined("a layer gives something else than one row a sample; let samples be the first dimension")
     if not layers:
         raise Undefined("no layer has channels over two positions or more")
     return layers
@@ -31,8 +33,8 @@ def meco(signals: Signals) -> Value:
     every call of a convolution, normalisation, activation or pooling whose output has channels over two positions or
     more (the released code counts containers as well, some maps several times). Edge values: a constant map correlates
     with nothing, not even itself, as in the released code, and makes its layer's λ_min 0, as do more channels than
-    positions; "rank_deficient" where that holds for every layer; undefined without such a layer. Source: Jiang, Wang &
-    Bie 2023 (MeCo).
+    positions; "rank_deficient" where that holds for every layer; undefined without such a layer, or where the first
+    dimension of an output is not that of the samples. Source: Jiang, Wang & Bie 2023 (MeCo).
     """
     total = sum(_smallest(maps) for maps in _maps(signals))
     return total, "ok" if total > 0 else "rank_deficient"

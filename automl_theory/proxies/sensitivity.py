@@ -78,11 +78,11 @@ def epe_nas(signals: Signals) -> Value:
     """Σ_c |Σ_ij log(|Σ_J^c|_ij + k)|, Σ_J^c the correlation matrix of the samples of class c, k = 1e-5.
 
     Expressivity; maximize; unit: nats. Larger where input gradients of one class are less correlated. For more than 100
-    logits each class is divided by its number of samples, e_c, and the value is Σ_cd |e_c − e_d| / number of classes
-    of at least two samples, over which the sums run. Else a class of one sample adds log(1 + k). Both as the authors'
-    code has it. Edge values: failed without labels; undefined where no class has two
-    samples, for integer inputs, or a gradient that is constant over the input or no more than rounding; one class is a
-    value. Source: Lopes, Alirezazadeh & Alexandre 2021.
+    logits each class is divided by its number of samples, e_c, and the value is Σ_cd |e_c − e_d| / number of classes of
+    at least two samples, over which the sums run. Else a class of one sample adds log(1 + k). Both as the authors' code
+    has it. Edge values: failed without labels; undefined where no class has two samples, for integer inputs, or a
+    gradient that is constant over the input or no more than rounding; one class is a value. Source: Lopes, Alirezazadeh
+    & Alexandre 2021.
     """
     assert signals.y is not None
     if np.unique(signals.y, return_counts=True)[1].max() < 2:
@@ -108,11 +108,12 @@ def zen(signals: Signals, samples: int = 16) -> Value:
     """log Δ + Σ_l ½ log mean_c σ²_lc, Δ = mean_i ‖F(x_i) − F(x_i + 0.01 δ_i)‖, for Gaussian weights and inputs.
 
     Expressivity; maximize; unit: nats. F is what global pooling reads (else the last linear layer; else the output), of
-    the network with all weights N(0, 1) by `seed`, and `samples` Gaussian x, δ of the data's shape; the network's own
-    weights do not enter. σ²_lc is the variance of channel c in BatchNorm l over the very batch x, not the average that
-    the released code reads after two updates (of which 0.81 is the initial 1). A BatchNorm whose input is constant
-    is left out: it scales nothing. Edge values: −inf and "rank_deficient" where no feature moves; undefined for integer
-    inputs. Source: Lin et al. 2021 (Zen-NAS, algorithm 1; Frobenius norm, one draw).
+    the network with weights of convolution and linear layers N(0, 1) by `seed`, biases 0 and scales of normalisations
+    1, and `samples` Gaussian x, δ of the data's shape. Of the network's own, other parameters enter (a PReLU's slope),
+    and whether its outputs depend on the input. σ²_lc is the variance of channel c in BatchNorm l over the very batch
+    x, not the average that the released code reads after two updates (of which 0.81 is the initial 1). A BatchNorm
+    whose input is constant is left out: it scales nothing. Edge values: −inf and "rank_deficient" where no feature
+    moves; undefined for integer inputs. Source: Lin et al. 2021 (Zen-NAS, algorithm 1; Frobenius norm, one draw).
     """
     moved, variances = signals.gaussian_response(0.01, samples)
     if not math.isfinite(moved) or not all(map(math.isfinite, variances)):

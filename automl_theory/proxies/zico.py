@@ -50,12 +50,12 @@ def zico(signals: Signals, batches: int = 2) -> Value:
 
     Convergence; maximize; unit: nats. The batch is cut into `batches` consecutive parts whose sizes differ by at most
     one; BatchNorm normalises each by its own statistics, differentiated through, as in training; a layer is the weight
-    of a convolution or linear module; std divides by the number of batches and is that of g_b, as in the released code
-    (the paper prints that of |g_b|). A term (|a| + |b|)/|a − b| of two batches is largest where they differ least, down
-    to the rounding of float32, which would move the sum in its fourth digit: the gradients are those of a copy in
-    float64, at some five times the cost (of the module as it is, where it runs in no other precision). Edge values: a weight whose gradient is the same in all parts is left out, as in the released
-    code, and a layer without another one adds nothing; undefined where that leaves nothing, without labels, or for
-    fewer than two samples a part or two parts. Source: Li et al. 2023 (ZiCo).
+    of a convolution or linear module; std divides by the number of batches and is that of g_b, as in the released code.
+    A term (|a| + |b|)/|a − b| of two batches is largest where they differ least, down to the rounding of float32, which
+    would move the sum in its fourth digit: the gradients are those of a copy in float64, at some five times the cost
+    (of the module as it is, where it runs in no other precision). Edge values: a weight whose gradient is the same in
+    all parts is left out, as in the released code, and a layer without another one adds nothing; undefined where that
+    leaves nothing, without labels, or for fewer than two samples a part or two parts. Source: Li et al. 2023 (ZiCo).
     """
     if batches < 2 or signals.n < 2 * batches:
         raise Undefined("at least two sub-batches of two samples are needed")

@@ -289,6 +289,11 @@ def test_a_network_built_in_inference_mode_is_refused():
     assert net.weight.requires_grad
 
 
+def test_a_network_spread_over_devices_is_refused():
+    with pytest.raises(InputError, match=r"is spread over devices by a wrapper; pass what it wraps, its \.module"):
+        score(nn.DataParallel(nn.Linear(6, 3)), X, None, ["ntk_trace"])
+
+
 def test_one_sample_is_the_same_whatever_else_is_asked():
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 3))
     with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from itertools import pairwise
 
 import numpy as np
@@ -407,6 +408,61 @@ def test_feature_maps_of_every_kind_of_layer(layer):
     net = nn.Sequential(nn.Conv2d(3, 5, 3), layer, nn.Conv2d(5, 2, 2), nn.Flatten(), nn.LazyLinear(3))
     net(images())
     assert len(signals(net, images(), ["meco"]).feature_maps.layers) == 3
+
+
+class Film(nn.Module):
+    """Frames (n, T, C, h, w) that go through convolutions as n·T images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.two(torch.relu(self.one(x.flatten(0, 1)))).mean((2, 3))
+        return self.head(h.unflatten(0, x.shape[:2]).mean(1))
+
+
+def test_layers_and_blocks_without_one_row_a_sample_are_told():
+    torch.manual_seed(0)
+    x = torch.randn(4, 2, 3, 8, 8)
+    names = ["meco", "meco_opt", "swap", "az_expressivity", "az_progressivity", "az_trainability"]
+    found, reasons = values(Film(), x, names)
+    assert {status for _, status in found.values()} == {"failed"}
+    layer, block = "a layer gives something else than one row", "a block gives something else than one row a sample"
+    for name, text in reasons.items():
+        assert text.startswith(block if name.startswith("az") else "a ReLU of" if name == "swap" else layer), name
+
+
+class Noisy(nn.Module):
+    """Draws in its forward pass, from torch, NumPy and Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(192, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.one(x.flatten(1)))
+        return self.two(h + 0.1 * torch.randn_like(h) + np.random.rand() + random.random())  # noqa: NPY002  # as others do
+
+
+def draws(seed: int | None = None) -> tuple[float, float, float]:
+    """One number from each generator that a module might draw from, from a seed or from where they are."""
+    if seed is not None:
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  # the state that must not matter
+        random.seed(seed)
+    return float(torch.rand(1)), np.random.rand(), random.random()  # noqa: NPY002  # the state that must be as before
+
+
+def test_noise_of_a_module_is_always_the_same():
+    torch.manual_seed(0)
+    net, names = Noisy(), ["grad_norm", "zico", "vkdnw", "naswot"]
+    expected = values(net, images(), names)
+    for seed in (1, 2):
+        following = draws(seed), draws()
+        first = draws(seed)
+        assert values(net, images(), names) == expected
+        assert (first, draws()) == following
 
 
 def test_all_are_registered():

@@ -7,6 +7,7 @@ that is used. Files are data: pickles go through `safe_pickle`, `.npz` through n
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -56,6 +57,17 @@ class RawImages:
         numbers = [", ".join(f"{v:.6g}" for v in values) for values in (mean, std)]
         text = f"standardised per channel by the whole set (mean {numbers[0]}; std {numbers[1]})"
         return lambda x: np.ascontiguousarray((x.astype(np.float32) - shift) / scale), text
+
+
+def source_digest(spec: Spec) -> str:
+    """A text that is the same for the same images and labels: their sha256, or "gaussian", which is drawn anew."""
+    if isinstance(spec, str) and spec == "gaussian":
+        return spec
+    raw = read_source(spec)
+    digest = hashlib.sha256(f"{raw.images.shape}{raw.images.dtype}".encode())
+    for part in (raw.images, raw.labels):
+        digest.update(np.ascontiguousarray(part).data)
+    return f"{raw.name}: {digest.hexdigest()[:16]}"
 
 
 def read_source(spec: Spec) -> RawImages:

@@ -117,7 +117,7 @@ def test_networks_are_the_reduced_preset_with_what_was_named(capsys: pytest.Capt
     assert call("darts", *few, "--channels", "4", "--network", "layers=4") == 0
     journal = next(Path("runs").glob("search-darts-random-*/seed-0000.jsonl"))
     head = json.loads(journal.read_text().splitlines()[0])
-    assert head["settings"]["network"] == {"channels": 4, "layers": 4}
+    assert head["settings"]["network"] == {"channels": 4, "layers": 4, "in_channels": 3, "num_classes": 10}
 
 
 def test_without_trained_results(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,8 +74,9 @@ def run_tasks(
     picklable.
 
     An exception of `function`, `SystemExit` too, is an outcome with its type and first line; `MemoryError` and the
-    death of the worker cost one retry first, in a fresh worker. A worker that cannot start (its initializer raises, or
-    it dies there) raises `AutoMLTheoryError` here. Closing the iterator early, or an exception such as
+    death of the worker cost one retry first, in a fresh worker. An initializer that raises ends the run with
+    `AutoMLTheoryError`, and so does it where no worker can start; where some die or have no memory as they start, the
+    others do all. Closing the iterator early, or an exception such as
     `KeyboardInterrupt`, ends all workers at once.
     """
     whole("workers, the number of processes,", workers, 0)
@@ -174,7 +175,11 @@ class _Pool:
     def start(self, job: _Job) -> None:
         """Start a worker meant for `job`, which is sent once it is ready."""
         context = multiprocessing.get_context("spawn")
-        pipe, far = context.Pipe()
+        try:
+            pipe, far = context.Pipe()
+        except OSError as error:
+            self.do_without(job, error)
+            return
         process = context.Process(target=work, args=(far, *self.program), daemon=True)
         try:
             with _environment(self.threads):
@@ -185,9 +190,20 @@ class _Pool:
                 f"expected a function and arguments that can be sent to workers, but: {one_line(error)}; "
                 "define functions at the top of a module (no lambda), or use workers=0"
             ) from error
+        except OSError as error:
+            pipe.close()
+            self.do_without(job, error)
+            return
         finally:
             far.close()
         self.workers.append(_Worker(process, pipe, job))
+
+    def do_without(self, job: _Job, error: OSError) -> None:
+        """Keep to the workers that there are, where the system gives no more processes or files."""
+        if not self.workers:
+            raise _start_failure(one_line(error)) from error
+        self.count = len(self.workers)
+        self.again.append(job)
 
     def give(self, worker: _Worker, job: _Job) -> None:
         """Assign a job; a worker that is not ready gets it when it says so."""
@@ -221,6 +237,9 @@ class _Pool:
             return None
         if kind == "unstarted":
             raise _start_failure(content)
+        if kind == "memory" and not worker.ready:
+            self.lose(worker, job, content, True)
+            return None
         worker.job = None
         job.attempts += 1
         if kind == "memory" and job.attempts < MAX_ATTEMPTS:
@@ -230,26 +249,15 @@ class _Pool:
         return Outcome(job.task, content if kind == "done" else None, None if kind == "done" else content, job.attempts)
 
     def bury(self, worker: _Worker, job: _Job) -> Outcome | None:
-        """Deal with a dead worker: its job is tried again once, then given up.
-
-        One that dies before it was ready is not its job's fault. Where no other is at work, none can start, which ends
-        the run; else a second such death in a row means that there is room for no more workers than there are.
-        """
+        """Deal with a dead worker: its job is tried again once, then given up."""
         worker.process.join(5)
         code = worker.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         how += " (out of memory?)" if code == -signal.SIGKILL else ""
-        others_work = any(other.ready for other in self.workers if other is not worker)
-        started = worker.ready
-        self.remove(worker)
-        if not started:
-            self.failed_starts += 1
-            if not others_work and (self.failed_starts >= MAX_ATTEMPTS or code is None or code >= 0):
-                raise _start_failure(f"it died with {how} before its first task")
-            if self.failed_starts >= MAX_ATTEMPTS:
-                self.count, self.failed_starts = len(self.workers), 0
-            self.again.append(job)
+        if not worker.ready:
+            self.lose(worker, job, f"it died with {how} before its first task", code is not None and code < 0)
             return None
+        self.remove(worker)
         job.attempts += 1
         job.deaths.append(how)
         if job.attempts < MAX_ATTEMPTS:
@@ -257,6 +265,20 @@ class _Pool:
             return None
         text = f"{how} twice" if job.deaths == [how, how] else ", then ".join(job.deaths)
         return Outcome(job.task, None, f"worker died with {text}", job.attempts)
+
+    def lose(self, worker: _Worker, job: _Job, why: str, perhaps_later: bool) -> None:
+        """Deal with a worker that could not start, which is not the fault of the job that was meant for it.
+
+        Where no other is at work or still starting, the run ends, unless a second try may help. Else a second such loss
+        in a row means that there is room for no more workers than there are.
+        """
+        self.remove(worker)
+        self.failed_starts += 1
+        if not self.workers and (self.failed_starts >= MAX_ATTEMPTS or not perhaps_later):
+            raise _start_failure(why)
+        if self.workers and self.failed_starts >= MAX_ATTEMPTS:
+            self.count, self.failed_starts = len(self.workers), 0
+        self.again.append(job)
 
     def remove(self, worker: _Worker) -> None:
         """Take a worker out; `run` starts another if there is work for it."""

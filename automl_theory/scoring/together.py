@@ -124,7 +124,7 @@ def _see(stack: StackTask, tasks: Sequence[task.Task]) -> tuple[dict[str, Seen],
     except Exception as error:
         if is_memory(error):
             raise MemoryError(f"{reason(error)}; let fewer architectures go together") from error
-        return {}, one_line(error).replace("; ", ", ")
+        return {}, one_line(error).replace(";", ",")
 
 
 def _read(one: task.Task, seen: Seen, share: float) -> task.Result:

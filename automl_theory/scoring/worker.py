@@ -32,7 +32,10 @@ def work(
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
 ) -> None:
-    """Be a worker: start, say "ready", then answer each task, until the pipe or the parent is gone."""
+    """Be a worker: start, say "ready", then answer each task, until the pipe or the parent is gone.
+
+    Where it cannot start, it says "memory" or "unstarted", and why.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
@@ -41,7 +44,7 @@ def work(
         set_threads(threads)
         gc.freeze()  # what is loaded stays: the collector need not look through it, 4 % of a run's time
     except BaseException as error:
-        pipe.send(("unstarted", one_line(error)))
+        pipe.send(("memory" if is_memory(error) else "unstarted", one_line(error)))
         return
     with suppress(EOFError, OSError):
         pipe.send(("ready", None))

@@ -32,7 +32,8 @@ class Journal:
         self.file, self.found = file, list[dict[str, Any]]()
         if file is None:
             return
-        head = json.loads(json.dumps(dict(about)))
+        self._head = json.loads(json.dumps(dict(about)))
+        self._begun = False
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._held = file.open("a+b")
@@ -40,7 +41,7 @@ class Journal:
             raise InputError(f"cannot keep the steps in {file} ({error.strerror}); name another folder") from None
         try:
             self._lock(file)
-            self._read(file, head)
+            self._read(file, self._head)
         except BaseException:
             self._held.close()
             raise
@@ -61,8 +62,12 @@ class Journal:
 
     def add(self, step: dict[str, Any]) -> None:
         """Keep a step."""
-        if self.file is not None:
-            self._write(step)
+        if self.file is None:
+            return
+        if not self._begun:
+            self._write(self._head)
+            self._begun = True
+        self._write(step)
 
     def _lock(self, file: Path) -> None:
         if sys.platform == "win32":  # Nothing there keeps two searches from one file.
@@ -85,14 +90,13 @@ class Journal:
         except (OSError, ValueError) as error:
             raise InputError(f"{file} is no journal of a search ({reason(error)}); name another folder") from None
         if lines and lines[0] != head:
-            other = [name for name in {**head, **lines[0]} if head.get(name) != lines[0].get(name)]
-            told = "; ".join(f"{name} {lines[0].get(name)}, not {head.get(name)}" for name in other[:3])
+            old, new = _flat(lines[0]), _flat(head)
+            other = [name for name in {**new, **old} if new.get(name) != old.get(name)]
+            told = "; ".join(f"{name} {old.get(name)}, not {new.get(name)}" for name in other[:3])
             raise InputError(f"{file} is of a search with {told}; give the same settings, or name another folder")
-        self.found = lines[1:]
+        self.found, self._begun = lines[1:], bool(lines)
         if whole != text:
             self._held.truncate(len(whole))
-        if not lines:
-            self._write(head)
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
@@ -103,3 +107,12 @@ class Journal:
             raise InputError(
                 f"cannot write {self.file} ({error.strerror}); make room, or name another folder"
             ) from None
+
+
+def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries, and those of mappings among them by the names of both."""
+    found: dict[str, Any] = {}
+    for name, value in about.items():
+        inner = value if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else {f"{name}: {key}": part for key, part in inner.items()}
+    return found

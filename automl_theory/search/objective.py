@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from automl_theory.errors import InputError, is_memory, suggest
+from automl_theory.errors import InputError, suggest
 from automl_theory.scoring import task
 from automl_theory.scoring.executors import Outcome, run_tasks
 from automl_theory.scoring.identity import check_network
@@ -200,9 +200,7 @@ class Objective:
         try:
             with ONE, task.seeded(canonical, s.seeds[0]):
                 return str(tell(self.space.build(canonical, seed=s.seeds[0], init=m.init, **m.network)))
-        except Exception as error:
-            if is_memory(error):
-                raise
+        except (Exception, SystemExit):
             return ""
 
     def optuna(self, undefined: str | BaseTrial = "prune") -> Any:

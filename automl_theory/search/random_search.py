@@ -15,7 +15,7 @@ LISTED = 1_000_000
 def random_search(space: Space, variables: Variables, seed: int) -> Generator[str, Numbers, None]:
     """Propose `space.sample(n, seed)` for a growing n, what the filter lets through.
 
-    Ends with the space, or with what it can draw.
+    Ends with the space, or where that cannot draw twice as many.
     """
     most = len(space.representatives()) if space.size <= LISTED else LISTED
     told, n = 0, 64

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from automl_theory.counts import whole
-from automl_theory.data import load_batch
 from automl_theory.errors import InputError, suggest
-from automl_theory.proxies import get_proxies
 from automl_theory.scoring.machine import environment
-from automl_theory.scoring.measurement import Measurement, check_names
+from automl_theory.scoring.measurement import check_names
 from automl_theory.scoring.plan import check_threads
 from automl_theory.search import tenas
 from automl_theory.search.composite import GRAPH
@@ -39,8 +37,9 @@ EVALUATIONS = 100
 class Search:
     """A search as it was asked for, the same for every seed; see `search`.
 
-    graph    measures of the graph that join the proxies; with any, ranks are summed as logarithms
-    allowed  the filter of `radius`
+    graph     measures of the graph that join the proxies; with any, ranks are summed as logarithms
+    allowed   the filter of `radius`
+    measured  what the numbers of a step depend on: revisions of proxies, data, settings, versions
     """
 
     space: Space
@@ -52,6 +51,7 @@ class Search:
     budget_seconds: float | None
     radius: float | None
     allowed: Moderate | None
+    measured: dict[str, Any]
     settings: dict[str, Any]
     options: dict[str, int]
     threads: int
@@ -61,27 +61,15 @@ class Search:
         """Steps of a whole search, as far as it is known beforehand; 0 if only time ends it. Of a pruning, removals."""
         return tenas.all_removals(tenas.start(self.space)) if self.algorithm in PRUNING else self.evaluations or 0
 
-    @property
-    def n(self) -> int:
-        """Images of a measurement."""
-        measurement = self.settings.get("measurement")
-        own = tenas.Supernets.n if self.algorithm in PRUNING else Measurement.n
-        return int(self.settings.get("n", own if measurement is None else measurement.n))
-
     def about(self, seed: int) -> dict[str, Any]:
         """What decides the steps, ready for JSON."""
-        batch = load_batch(self.data, self.n, 0)
-        settings = {name: value for name, value in self.settings.items() if name != "store"}
         return {
             "space": self.space.name,
             "algorithm": self.algorithm,
-            "proxies": [*(proxy.key for proxy in get_proxies(self.proxies)), *self.graph],
-            "data": f"{batch.name}: {batch.digest[:16]}",
             "seed": seed,
             "radius": self.radius,
-            "environment": environment(self.threads, str(self.settings.get("device", "cpu"))),
-            "settings": json.loads(json.dumps(settings, default=str)),
-            "options": {name: str(value) for name, value in sorted(self.options.items())},
+            "options": self.options,
+            **self.measured,
         }
 
 
@@ -111,7 +99,7 @@ def prepare(
         near = suggest(algorithm, ALGORITHMS)
         raise InputError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}.{near}")
     for name, value in (("evaluations", evaluations), ("seconds", budget_seconds)):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
         if value is not None and not (number and 0 < value < math.inf):
             raise InputError(f"the budget of {name} must be above 0, got {value!r}; give a positive number")
     if evaluations is not None and not isinstance(evaluations, int | np.integer):
@@ -131,17 +119,25 @@ def prepare(
             if name not in known:
                 has = ", ".join(sorted(known))
                 raise InputError(f"{algorithm} has no setting {name!r}; it has {has}.{suggest(name, known)}")
-        if proxies != ASPECTS:
+        if isinstance(proxies, str) or tuple(proxies) != ASPECTS:
             raise InputError(f"{algorithm} has measures of its own; leave proxies out")
-        for name in ("n", "samples", "batches", "repeats"):
-            if name in settings:
-                whole(name, settings[name], 2 if name == "n" else 1)
+        measure = tenas.Supernets(data, generalization=algorithm == "tegnas", **settings)
         names: tuple[str, ...] = tuple(tenas.BETTER)[: 3 if algorithm == "tegnas" else 2]
+        measured = {"proxies": [*names], **measure.recorded, "environment": environment(threads, "cpu")}
     else:
         own = inspect.signature(Objective).parameters
         check_names({name: value for name, value in settings.items() if name not in own}, where, prepare, Objective)
         objective = Objective(where, proxies, data, threads=threads, **settings)
-        names = objective.names
+        names, setting = objective.names, objective.setting
+        if "seeds" in settings:
+            settings["seeds"] = setting.seeds
+        keys = [*(proxy.key for proxy in setting.proxies), *(GRAPH if proxies == "composite" else ())]
+        measured = {
+            "proxies": keys,
+            "settings": setting.recorded,
+            "seeds": setting.seeds,
+            "environment": objective.around,
+        }
         if algorithm != "random":
             try:
                 _ = objective.choices
@@ -154,15 +150,18 @@ def prepare(
             evaluations = EVALUATIONS
     graph = GRAPH if proxies == "composite" and algorithm not in PRUNING else ()
     allowed = None if radius is None else moderate(where, radius)
-    rest = (evaluations, budget_seconds, radius, allowed, settings, dict(options or {}), threads)
+    radius = None if radius is None else float(radius)
+    rest = (evaluations, budget_seconds, radius, allowed, measured, settings, dict(options or {}), threads)
     return Search(where, algorithm, names, graph, data, *rest)
 
 
-def _alone_if_composite(proxies: str | Iterable[str]) -> str | Iterable[str]:
+def _alone_if_composite(proxies: str | Iterable[str]) -> str | list[str]:
     """`proxies`, with "composite" as a word, which brings measures of the graph; InputError for it beside others."""
-    names = [name.strip() for name in proxies.split(",")] if isinstance(proxies, str) else proxies
-    if not isinstance(names, list | tuple) or "composite" not in names:
-        return proxies
+    names = (
+        [word for name in proxies.split(",") if (word := name.strip())] if isinstance(proxies, str) else list(proxies)
+    )
+    if "composite" not in names:
+        return names
     if len(names) > 1:
         raise InputError("composite is a whole of proxies and measures of the graph; name it alone, or leave it out")
     return "composite"

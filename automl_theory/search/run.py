@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,11 @@ from automl_theory.spaces import Space
 
 Loop = Generator[str, Numbers, None]
 Told = Callable[[int, int], None]
+Parts = dict[str, type | tuple[type, ...]]
 
-EVALUATION = frozenset({"arch", "values", "statuses", "numbers", "seconds"})
-ROUND = frozenset({"changes", "removed", "left", "evaluations", "seconds"})
-"""The parts of a step in a journal."""
+EVALUATION: Parts = {"arch": str, "values": dict, "statuses": dict, "numbers": list, "seconds": (int, float)}
+ROUND: Parts = {"changes": list, "removed": list, "left": list, "evaluations": int, "seconds": (int, float)}
+"""The parts of a step in a journal, and what they are."""
 IDLE = 1000
 """Proposals in a row without a new class after which a search that only time would end has nothing more to find."""
 
@@ -144,6 +146,7 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     trace: list[dict[str, Any]] = []
     spent: dict[str, float] = {}
     seen: dict[str, Numbers] = {}
+    network = cache(objective.network)
     idle, known = 0, min(len(journal.found), asked.evaluations or len(journal.found))
     told(known, asked.steps)
     arch = next(loop, None)
@@ -152,10 +155,9 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
             step = _known(journal, len(trace), EVALUATION)
             if step["arch"] != arch:
                 raise InputError(f"{journal.file} has other steps than this version makes; name another folder")
-            if step.get("network", "") != objective.network(arch):
-                raise InputError(
-                    f"{arch!r} stands for another network than when {journal.file} was written; name another folder"
-                )
+            if step.get("network") and step["network"] != network(arch):
+                how = "stands for another network than" if network(arch) else "cannot be built now, as it could be"
+                raise InputError(f"{arch!r} {how} when {journal.file} was written; name another folder")
         else:
             evaluation = objective.evaluate(arch)
             numbers = [
@@ -170,8 +172,8 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
                 "numbers": [*numbers, *graph_numbers(graph)],
                 "seconds": evaluation.seconds,
             }
-            if network := objective.network(arch):
-                step["network"] = network
+            if journal.file is not None and (tells := network(arch)):
+                step["network"] = tells
             if "failed" in _statuses(step):
                 step["reason"] = reason_of(evaluation.reason)
             journal.add(step)
@@ -200,10 +202,10 @@ def _evaluate(asked: Search, seed: int, journal: Journal, told: Told) -> Found:
     return Found(asked.algorithm, seed, order[0], order, tuple(trace), len(trace), sum(spent.values()))
 
 
-def _known(journal: Journal, number: int, parts: frozenset[str]) -> dict[str, Any]:
-    """A step of the journal; InputError for one that lacks some of its parts."""
+def _known(journal: Journal, number: int, parts: Parts) -> dict[str, Any]:
+    """A step of the journal; InputError for one that lacks some of its parts, or has something else there."""
     step = journal.found[number]
-    if lacking := sorted(parts - step.keys()):
+    if lacking := sorted(name for name, kind in parts.items() if not isinstance(step.get(name), kind)):
         raise InputError(f"step {number + 1} of {journal.file} has no {', '.join(lacking)}; name another folder")
     return step
 

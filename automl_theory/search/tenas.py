@@ -32,13 +32,17 @@ from typing import Any, Literal
 import numpy as np
 
 from automl_theory import linalg
+from automl_theory.counts import whole
 from automl_theory.data import Batch, load_batch, split_halves
 from automl_theory.errors import InputError
 from automl_theory.networks.cell import EDGES
+from automl_theory.networks.initialise import METHODS
 from automl_theory.networks.supernet import SuperNetwork, ThinSuperNetwork
+from automl_theory.probing.batch_norm import BN_MODES
+from automl_theory.probing.call import check_choice
 from automl_theory.probing.regions import thin_regions
 from automl_theory.probing.tangent_kernel import empirical_ntk
-from automl_theory.sources import Spec
+from automl_theory.sources import Spec, source_digest
 from automl_theory.spaces import Space
 
 Candidates = tuple[tuple[str, ...], ...]
@@ -64,6 +68,19 @@ class Supernets:
     init: str = "pytorch"
     generalization: bool = False
     _batches: dict[int, Batch] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Errors: InputError for a setting that no supernet can be measured with."""
+        for name in ("n", "channels", "cells_per_stage", "samples", "batches", "repeats"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 2 if name == "n" else 1))
+        check_choice("bn", self.bn, BN_MODES)
+        check_choice("init", self.init, METHODS)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What its numbers depend on: settings, and the data that batches are drawn from."""
+        settings = {name: value for name, value in vars(self).items() if name not in ("data", "_batches")}
+        return {"settings": settings, "data": source_digest(self.data)}
 
     def __call__(self, candidates: Candidates, seed: int) -> Measures:
         """κ, R and, with `generalization`, E of the supernet with weights, images and inputs of `seed`."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -31,11 +32,20 @@ def dying_prepare() -> None:
     os._exit(3)
 
 
-def first_alone(lock: str) -> None:
+def first_alone(lock: str, how: str, seconds: float) -> None:
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+        time.sleep(seconds)
     except FileExistsError:
+        if how == "memory":
+            raise MemoryError("no room for another") from None
+        if how == "exit":
+            os._exit(3)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_memory() -> None:
+    raise MemoryError("no room at all")
 
 
 def slow_square(task: int) -> int:
@@ -147,22 +157,47 @@ def test_threads_of_a_worker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "text"), [(broken_prepare, "RuntimeError: no such network"), (dying_prepare, "code 3")]
+    ("start", "text"),
+    [
+        (broken_prepare, "RuntimeError: no such network"),
+        (dying_prepare, "code 3"),
+        (no_memory, "MemoryError: no room at all"),
+    ],
 )
 def test_a_failing_initializer_is_one_error(start: Any, text: str) -> None:
     with pytest.raises(AutoMLTheoryError, match=text):
         list(run_tasks(square, range(50), workers=2, initializer=start))
 
 
-@pytest.mark.parametrize("tasks", [2, 3, 60])
-def test_where_only_one_worker_can_start_it_does_all(tmp_path: Path, tasks: int) -> None:
+@pytest.mark.parametrize("how", ["kill", "exit", "memory"])
+@pytest.mark.parametrize(("tasks", "seconds"), [(2, 0.0), (40, 0.0), (3, 2.0)])
+def test_where_only_one_worker_can_start_it_does_all(tmp_path: Path, how: str, tasks: int, seconds: float) -> None:
     """A worker that dies while it starts, say for memory, is not the fault of the task it was meant for."""
-    outcomes = list(
-        run_tasks(slow_square, range(tasks), workers=3, initializer=first_alone, initargs=(str(tmp_path / "lock"),))
-    )
+    arguments = (str(tmp_path / "lock"), how, seconds)
+    outcomes = list(run_tasks(slow_square, range(tasks), workers=3, initializer=first_alone, initargs=arguments))
     assert sorted((o.task, o.result, o.error, o.attempts) for o in outcomes) == [
         (task, task * task, None, 1) for task in range(tasks)
     ]
+
+
+def few_files() -> None:
+    """Leave this process room for one worker's pipes, not for three."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 11, most))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="it counts the open files in /proc")
+def test_with_few_files_there_are_few_workers() -> None:
+    program = (
+        "from test_executors import few_files, slow_square\n"
+        "from automl_theory.scoring.executors import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    few_files()\n"
+        "    print(sorted(o.result for o in run_tasks(slow_square, range(9), workers=9)))\n"
+    )
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=here)
+    assert done.stdout.strip() == str([task * task for task in range(9)]), done.stderr
 
 
 def test_a_failing_initializer_in_process() -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
+from automl_theory.data import load_batch
 from automl_theory.errors import FailedScores, InputError
 from automl_theory.proxies import REGISTRY
 from automl_theory.search.journal import Journal
@@ -73,6 +74,10 @@ def test_a_small_value_can_be_the_best() -> None:
 def test_a_budget_of_seconds_ends_it() -> None:
     found = search("nas_bench_201", "random", "naswot", budget_seconds=1e-6, **SMALL)
     assert found.evaluations == 1
+
+
+def exhausted() -> torch.nn.Module:
+    raise MemoryError("no room")
 
 
 def flat(width: int) -> torch.nn.Module:
@@ -191,6 +196,8 @@ def test_a_journal_of_other_networks_is_refused(tmp_path: Path) -> None:
     assert what(search(space({"a": narrow, "b": wide}), "random", "parameters", **few)) == what(first)
     with pytest.raises(InputError, match=r"'[ab]' stands for another network than when .*; name another folder"):
         search(space({"a": wide, "b": narrow}), "random", "parameters", **few)
+    with pytest.raises(InputError, match=r"'[ab]' cannot be built now, as it could be when .*; name another folder"):
+        search(space({"a": exhausted, "b": exhausted}), "random", "parameters", **few)
 
 
 def test_the_order_of_settings_is_no_setting(tmp_path: Path) -> None:
@@ -199,10 +206,58 @@ def test_the_order_of_settings_is_no_setting(tmp_path: Path) -> None:
     search("nas_bench_201", "random", "naswot", network={"cells_per_stage": 1, "channels": 4}, **few)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"n": 10}, {"n": np.int64(10)}),
+        ({"radius": 0.5}, {"radius": np.float64(0.5)}),
+        ({"seeds": [0, 1]}, {"seeds": iter([0, 1])}),
+        ({"seeds": 2}, {"seeds": np.arange(2)}),
+        ({}, {"bn": "frozen"}),
+    ],
+)
+def test_equal_settings_are_one_search(one: dict[str, Any], other: dict[str, Any], tmp_path: Path) -> None:
+    found = [
+        search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **{**SMALL, **settings})
+        for settings in (one, other)
+    ]
+    assert what(found[0]) == what(found[1])
+
+
+def test_the_data_are_those_that_are_measured(tmp_path: Path) -> None:
+    """Sets that agree in the batch of seed 0 alone are two sets for a search that draws another."""
+    few = {"evaluations": 2, "folder": tmp_path, **SMALL, "data_seed": 5}
+    x, y = np.random.default_rng(0).normal(size=(40, 3, 8, 8)).astype(np.float32), np.arange(40) % 2
+    search("nas_bench_201", "random", "naswot", (x, y), **few)
+    drawn = load_batch((x, y), 10, 5, size=8).x.numpy()
+    other = np.where(np.isin(x[:, 0, 0, 0], drawn[:, 0, 0, 0])[:, None, None, None], x, x + 1)
+    search("nas_bench_201", "random", "naswot", (other, y), **few)
+    with pytest.raises(InputError, match="is of a search with settings: digest"):
+        search("nas_bench_201", "random", "naswot", (x + 1, y), **few)
+
+
+def test_what_was_refused_leaves_its_folder_free(tmp_path: Path) -> None:
+    few = {"evaluations": 2, "folder": tmp_path, **SMALL}
+    with pytest.raises(InputError, match="none of 2 architectures could be measured"):
+        search(space({"a": partial(int, 3), "b": partial(int, 4)}), "random", "naswot", **few)
+    (tmp_path / "seed-0000.jsonl").write_text("")
+    search("nas_bench_201", "random", "naswot", **few)
+
+
+def test_a_network_that_stops_the_process_is_a_failure(tmp_path: Path) -> None:
+    where = space({"a": partial(flat, 3), "b": partial(sys.exit, 3), "c": exhausted})
+    few: dict[str, Any] = {"evaluations": 3, "folder": tmp_path, "n": 4, "resolution": 8}
+    with pytest.warns(FailedScores, match="2 of 3"):
+        found = search(where, "random", "naswot", **few)
+    assert found.found == "a"
+    with pytest.warns(FailedScores, match="2 of 3"):
+        assert repr(what(search(where, "random", "naswot", **few))) == repr(what(found))
+
+
 def test_threads_and_versions_are_part_of_a_search(tmp_path: Path) -> None:
     """Sums depend on them in their last bits."""
     search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, **SMALL)
-    with pytest.raises(InputError, match=r"is of a search with environment .*, not "):
+    with pytest.raises(InputError, match=r"is of a search with environment: threads_per_worker 1, not 2; "):
         search("nas_bench_201", "random", "naswot", evaluations=2, folder=tmp_path, threads=2, **SMALL)
 
 
@@ -216,7 +271,14 @@ def test_few_images_are_enough(images: int) -> None:
 
 @pytest.mark.parametrize(
     ("step", "lacks"),
-    [("{}", "arch, numbers, seconds, statuses, values"), ('{"arch": "a"}', "numbers, seconds, statuses, values")],
+    [
+        ("{}", "arch, numbers, seconds, statuses, values"),
+        ('{"arch": "a"}', "numbers, seconds, statuses, values"),
+        (
+            '{"arch": 3, "values": {}, "statuses": [], "numbers": null, "seconds": "x"}',
+            "arch, numbers, seconds, statuses",
+        ),
+    ],
 )
 def test_a_step_that_is_no_step_is_refused(step: str, lacks: str, tmp_path: Path) -> None:
     few = {"evaluations": 2, "folder": tmp_path, **SMALL}
@@ -228,7 +290,7 @@ def test_a_step_that_is_no_step_is_refused(step: str, lacks: str, tmp_path: Path
         search("nas_bench_201", "random", "naswot", **few)
 
 
-@pytest.mark.parametrize("alone", ["composite", ["composite"], ("composite",)])
+@pytest.mark.parametrize("alone", ["composite", ["composite"], ("composite",), iter(["composite"])])
 def test_the_composite_by_any_spelling_brings_measures_of_the_graph(alone: Any) -> None:
     asked = prepare("nas_bench_201", "random", alone)
     assert asked.graph
@@ -269,6 +331,10 @@ def test_a_random_search_ends_with_what_a_space_can_draw() -> None:
         ("tenas", {"repeats": 1.5}, "repeats to be an integer of at least 1, got 1.5"),
         ("tegnas", {"batches": 0}, "batches to be an integer of at least 1, got 0"),
         ("tenas", {"samples": 0}, "samples to be an integer of at least 1, got 0"),
+        ("tenas", {"channels": 0}, "channels to be an integer of at least 1, got 0"),
+        ("tenas", {"bn": "foo"}, "bn='foo' is not one of batch, frozen, running"),
+        ("tenas", {"init": "he"}, "init='he' is not one of pytorch, he_fan_in, he_fan_out"),
+        ("tenas", {"proxies": np.array(["naswot"])}, "tenas has measures of its own; leave proxies out"),
         ("tegnas", {"n": 1}, "n to be an integer of at least 2, got 1"),
         ("tenas", {"proxies": "parameters"}, "tenas has measures of its own; leave proxies out"),
         ("evolutoin", {}, "unknown algorithm 'evolutoin'.*Did you mean 'evolution'"),

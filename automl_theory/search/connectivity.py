@@ -16,6 +16,7 @@ import numpy as np
 
 from automl_theory.errors import InputError
 from automl_theory.graphs.dag import metrics
+from automl_theory.graphs.table import graph_metrics
 from automl_theory.spaces import Space
 
 LISTED = 1_000_000
@@ -49,14 +50,15 @@ def moderate(space: Space, radius: float = 0.5) -> Moderate:
     names = space.representatives() if space.size <= LISTED else space.sample(SAMPLED, 0)
     if space.graph(names[0]) is None:
         raise InputError(f"space {space.name!r} has no graphs, which the filter by depth and width needs; leave it out")
-    found = [pair for name in names if (pair := _measured(space, name)) is not None]
-    limits = []
-    if len(set(found)) < 2:
+    measured = graph_metrics(space, names)[["effective_depth", "effective_width"]].to_numpy()
+    found = measured[(measured[:, 0] > 0) & ~np.isnan(measured[:, 1])]
+    if not len(found) or (found == found[0]).all():
         raise InputError(
             f"all architectures of space {space.name!r} have one effective depth and width: the filter would leave "
             "none out; drop it"
         )
-    for values in zip(*found, strict=True):
+    limits = []
+    for values in found.T.tolist():
         middle, reach = (max(values) + min(values)) / 2, radius * (max(values) - min(values)) / 2
         limits.append((middle - reach - 1e-9, middle + reach + 1e-9))
     return Moderate(space, limits[0], limits[1])

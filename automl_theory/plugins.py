@@ -13,10 +13,12 @@ import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automl_theory.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 SPACES = "automl_theory.spaces"
 PROXIES = "automl_theory.proxies"
@@ -53,6 +55,8 @@ def plugins(group: str, taken: Collection[str] = frozenset()) -> dict[str, Plugi
     One with a name of `taken` (what is built in) is left out with a warning, and so are two that share a name: neither
     may shadow the other by the order of installation.
     """
+    from importlib.metadata import distributions
+
     found: dict[str, list[Plugin]] = {}
     seen: set[str] = set()
     for distribution in distributions():

@@ -181,7 +181,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "sample below none": ([*SCORE, "--sample", "-3"], "give 1 to 5260"),
     "sample too large": ([*SCORE, "--sample", "5261"], "give 1 to 5260"),
     "sample of strings too large": ([*SCORE, "--strings", "--sample", "15626"], "give 1 to 15625"),
-    "sample in words": ([*SCORE, "--sample", "many"], "should be a valid integer"),
+    "sample in words": ([*SCORE, "--sample", "many"], "valid int"),
     "sample seed below 0": ([*SCORE, "--sample-seed", "-1"], "integer of at least 0"),
     # How it is measured.
     "no seeds": ([*SCORE, "--seeds", "0"], "give a positive number of seeds"),

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
-torch.set_num_threads(1)
+# Before anything imports torch, and for every process that a test starts: a worker of pytest has one core, and threads
+# that share it with those of another worker wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

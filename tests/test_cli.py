@@ -395,6 +395,9 @@ def test_one_network_from_the_working_folder(capsys: pytest.CaptureFixture[str])
         assert re.search(rf"^{name} ", out, re.MULTILINE)
     same, _ = run(capsys, *some)
     assert same == out, "its own weights are kept"
+    drawn = [*some[:-1], "user_module:attention", "--proxies", "ntk_trace"]
+    first, _ = run(capsys, *drawn)
+    assert run(capsys, *drawn)[0] == first, "what a factory draws is of seed 0"
     seeded, _ = run(capsys, *some, "--seeds", "3", "--export", "three.csv")
     assert " std " in seeded.splitlines()[0]
     three = read_table("three.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -28,11 +29,11 @@ def list_(
     from automl_theory.proxies import get_proxy, list_proxies, proxy_plugins
     from automl_theory.terminal import print_proxies
 
-    names = list_proxies(family)
-    print_proxies([get_proxy(name) for name in names])
+    names, plugins = list_proxies(family), proxy_plugins()
+    print_proxies([replace(get_proxy(name), core=False) if name in plugins else get_proxy(name) for name in names])
     for name in names:
-        if name in proxy_plugins():
-            print(f"{name} is a plug-in of {proxy_plugins()[name].distribution}")
+        if name in plugins:
+            print(f"{name} is a plug-in of {plugins[name].distribution}")
 
 
 def _list_spaces() -> None:

@@ -21,8 +21,8 @@ def module_sizes(net: nn.Module, x: Tensor) -> dict[str, float]:
     Returns:
         parameters: number of entries of all parameters, trainable or not; macs: multiply-accumulates of convolutions
             and matrix products;
-        depth: most convolution and linear layers on one path from input to output; trainable_layers: number of
-        convolution and linear modules.
+        depth: most convolution and linear layers on one path from input to output, those that a module calls as
+        functions too (attention has two); trainable_layers: number of convolution and linear modules.
     """
     with torch.no_grad(), Instrument("frozen", [1]):
         x = x.expand(len(call_one(net, x)), *x.shape[1:])

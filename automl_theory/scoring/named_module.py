@@ -58,7 +58,7 @@ def load_factory(name: str) -> nn.Module:
 def score_named_module(
     name: str, *, proxies: str, data: str, seeds: int | None, **settings: Any
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Score the module of `name` on a batch; seeds None keeps its weights.
+    """Score the module of `name` on a batch; seeds None keeps its weights, and what its factory draws is of seed 0.
 
     Returns the score table of one row, as `score_space` makes it, with how it was measured in `attrs["settings"]`, and
     {proxy: why it has no value}. Raises InputError for a module that cannot be had, a batch that cannot be drawn, or
@@ -69,7 +69,9 @@ def score_named_module(
     check_device(measured.device)
     dtype = getattr(torch, measured.dtype)
     batch = load_batch(data, measured.n, measured.data_seed, size=measured.resolution, channels=measured.in_channels)
-    net = _moved(name, load_factory(name), measured.device, dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        net = _moved(name, load_factory(name), measured.device, dtype)
     x, y = batch.x.to(measured.device, dtype), batch.y.to(measured.device)
     runs = [_score(name, net, x, y, [proxy.name for proxy in chosen], seed, measured) for seed in weights]
     row = _row(name, runs, chosen, weights)

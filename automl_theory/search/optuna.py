@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from automl_theory.errors import require
+from automl_theory.errors import InputError, require
 from automl_theory.probing.call import check_choice
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ UNDEFINED = ("prune", "worst")
 class OptunaObjective:
     """Trial -> value or values, in the order of `objective.directions`; can be pickled, and sent to workers.
 
-    Errors: InputError for another `undefined`; MissingExtra without optuna.
+    Errors: InputError for another `undefined`, and when called by a study of other directions, which would look for the
+    worst architecture; MissingExtra without optuna.
     """
 
     def __init__(self, objective: Measures, undefined: str = "prune") -> None:
@@ -44,6 +45,13 @@ class OptunaObjective:
         import optuna
 
         objective = self.objective
+        if study := getattr(trial, "study", None):
+            ways = tuple(way.name.lower() for way in study.directions)
+            if ways != objective.directions:
+                raise InputError(
+                    f"the study is to {' and '.join(ways)}, but {', '.join(objective.names)} to "
+                    f"{' and '.join(objective.directions)}; make it by create_study(directions=objective.directions)"
+                )
         chosen = {name: trial.suggest_categorical(name, options) for name, options in objective.choices.items()}
         found = objective.evaluate(objective.architecture(chosen))
         trial.set_user_attr("architecture", found.arch)

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,11 @@ def prepare(
         if evaluations is None and budget_seconds is None:
             evaluations = EVALUATIONS
     graph = GRAPH if proxies == "composite" and algorithm not in PRUNING else ()
+    if graph and where.graph(where.sample(1, 0)[0]) is None:
+        warnings.warn(
+            f"space {where.name!r} has no graphs: of the composite, {', '.join(graph)} are the same for all",
+            stacklevel=3,
+        )
     allowed = None if radius is None else moderate(where, radius)
     radius = None if radius is None else float(radius)
     rest = (evaluations, budget_seconds, radius, allowed, measured, settings, dict(options or {}), threads)
@@ -171,6 +177,7 @@ def _check_options(algorithm: str, options: dict[str, int]) -> None:
     known = OPTIONS.get(algorithm, ())
     for name, value in options.items():
         if name not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{algorithm} has no option {name!r}; {has}.{suggest(name, known)}")
+            if not known:
+                raise InputError(f"{algorithm} has no options; leave {name} out")
+            raise InputError(f"{algorithm} has no option {name!r}; it has {', '.join(known)}.{suggest(name, known)}")
         whole(name, value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 import automl_theory as at
 from automl_theory.analysis.composite import DEFAULT
@@ -32,6 +34,18 @@ def test_the_order_is_that_of_the_composite(algorithm: str, tmp_path: Path) -> N
     assert set(found.trace[0]["values"]) == set(DEFAULT)
     again = search("nas_bench_201", algorithm, "composite", folder=tmp_path, **how)
     assert again == found
+
+
+def test_a_space_without_graphs_is_told() -> None:
+    where = space({f"w{width}": partial(plain, width) for width in (2, 4, 8)})
+    with pytest.warns(UserWarning, match="has no graphs: of the composite, effective_kernel, .* same for all") as seen:
+        found = search(where, "random", "composite", evaluations=3, n=6, resolution=8)
+    assert seen[0].filename == __file__
+    assert len(found.best) == 3
+
+
+def plain(width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width * 36, 10))
 
 
 def test_a_store_serves_a_search_and_decides_nothing(tmp_path: Path) -> None:

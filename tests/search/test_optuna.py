@@ -39,6 +39,17 @@ def test_several_objectives(two: Objective) -> None:
     assert [t.values for t in again.trials] == [t.values for t in study.trials]
 
 
+def test_a_study_of_other_directions_is_refused_before_it_measures() -> None:
+    objective = small("naswot")
+    message = (
+        "the study is to minimize, but naswot to maximize; make it by create_study.directions=objective.directions"
+    )
+    with pytest.raises(InputError, match=message):
+        optuna.create_study().optimize(objective.optuna("worst"), n_trials=2)
+    fixed = optuna.trial.FixedTrial({name: options[-1] for name, options in objective.choices.items()})
+    assert objective.optuna("worst")(fixed) == objective(fixed.user_attrs["architecture"])[0]
+
+
 @pytest.mark.parametrize("proxies", [("naswot",), ("naswot", "ntk_condition_number")])
 def test_undefined_can_be_the_worst_and_never_wins(proxies: tuple[str, ...]) -> None:
     objective = small(*proxies)

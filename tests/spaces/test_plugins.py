@@ -287,6 +287,9 @@ def test_the_command_line_lists_plugins_and_survives_broken_ones(installed: Path
 
     out, notes = python(installed, "-m", "automl_theory", "list", "proxies")
     assert "output_range is a plug-in of good-plugin" in out.splitlines()
+    (row,) = [line.split() for line in out.splitlines() if line.split()[:1] == ["output_range"] and "is a" not in line]
+    assert row[1] == "larger"
+    assert "core" not in row, "--proxies core computes what is built in"
     assert "max f - min f over batch and outputs" in out
     for words in (
         "the plug-in 'naswot' of clashing-plugin is not used, since 'naswot' is built in",

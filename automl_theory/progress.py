@@ -35,6 +35,7 @@ def speed(rate: float) -> str:
 class ProgressLine:
     """Callable with (finished, total, failed); a context manager that leaves a last line behind.
 
+    A total of 0 is one that nobody knows, as where time ends the run: then neither it nor the time left is shown.
     What was finished at the first call came from an earlier run, and counts neither for the rate nor for the time left.
     The rate is measured from the first result on, so that the start of worker processes does not count. On a terminal
     it is a bar, which appears after `patience` seconds; elsewhere a line every ten seconds. A run that is shorter than
@@ -67,10 +68,10 @@ class ProgressLine:
         if self._bar is None and now - self.start >= self.patience:
             self._show()
         if self._bar is not None:
-            self._bar.update(self._task, completed=finished, total=total, rest=self._rest())
+            self._bar.update(self._task, completed=finished, total=total or None, rest=self._rest())
         elif now - self.last > EVERY_SECONDS:
             self.last = now
-            self.console.print(f"{self.what}: {finished}/{total}, {self._rest()}", highlight=False, soft_wrap=True)
+            self.console.print(f"{self.what}: {self._count()}, {self._rest()}", highlight=False, soft_wrap=True)
 
     def _show(self) -> None:
         if self.console.is_terminal:
@@ -83,25 +84,30 @@ class ProgressLine:
             self._task = self._bar.add_task(self.what, total=None, rest="starting")
             self._bar.start()
 
+    def _count(self) -> str:
+        finished, total, _ = self.state
+        return f"{finished}/{total}" if total else str(finished)
+
     def _rest(self) -> str:
         finished, total, failed = self.state
         failures = f", {failed} failed" if failed else ""
         if self._first is None or finished == self._first[0]:
             return "starting" + failures
         rate = (finished - self._first[0]) / max(time.monotonic() - self._first[1], 1e-9)
-        return f"{speed(rate)}, {duration((total - finished) / rate)} left{failures}"
+        left = f", {duration((total - finished) / rate)} left" if total else ""
+        return f"{speed(rate)}{left}{failures}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        finished, total, failed = self.state
+        finished, _, failed = self.state
         seconds, fresh = time.monotonic() - self.start, finished - self.before
         if kind is None and fresh and seconds >= self.patience:
             earlier = f", {self.before} of them before" if self.before else ""
             failures = f", {failed} failed" if failed else ""
             took = f"in {duration(seconds)} ({speed(fresh / max(seconds, 1e-9))})"
             self.console.print(
-                f"{self.what}: {finished}/{total} {took}{earlier}{failures}", highlight=False, soft_wrap=True
+                f"{self.what}: {self._count()} {took}{earlier}{failures}", highlight=False, soft_wrap=True
             )
 
 

@@ -46,7 +46,11 @@ def score(
         typer.Option(help="Instead of a space, one network: package.module:factory.", rich_help_panel=WHAT),
     ] = None,
     proxies: Annotated[
-        str, typer.Option(help="core, full, or names with commas between (see: list proxies).", rich_help_panel=WHAT)
+        str,
+        typer.Option(
+            help="core, zero_cost, composite, full, or names with commas between (see: list proxies).",
+            rich_help_panel=WHAT,
+        ),
     ] = "core",
     sample: Annotated[
         int | None,

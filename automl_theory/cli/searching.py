@@ -61,7 +61,11 @@ def search(
         ),
     ] = None,
     budget_evaluations: Annotated[
-        int | None, typer.Option(help="Architectures measured a search. Default: 100.", rich_help_panel=HOW)
+        int | None,
+        typer.Option(
+            help="Architectures asked for a search, those that evolution and nsga2 repeat too. Default: 100.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     budget_seconds: Annotated[
         float | None, typer.Option(help="Seconds of measuring a search.", rich_help_panel=HOW)

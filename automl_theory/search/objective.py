@@ -166,6 +166,7 @@ class Objective:
         canonical = self.space.canonical(arch)
         with ONE:
             start, before = time.perf_counter(), self.evaluations
+            read_off = canonical not in self.reasons and not self.setting.asked
             if canonical not in self.reasons:
                 self._settle(canonical)
             measured, seconds = self.evaluations > before, time.perf_counter() - start
@@ -176,7 +177,9 @@ class Objective:
         values = {name: float(row[name]) for name in self.names}
         statuses = {name: str(row[f"{name}_status"]) for name in self.names}
         self.seen[arch] = Evaluation(arch, canonical, values, statuses, 0.0, self.reasons[canonical])
-        return replace(self.seen[arch], seconds=seconds) if measured else self.seen[arch]
+        if read_off:
+            seconds = time.perf_counter() - start
+        return replace(self.seen[arch], seconds=seconds) if measured or read_off else self.seen[arch]
 
     def __call__(self, arch: str) -> float | tuple[float, ...]:
         """Return the value, or the values in the order of `names`; undefined is the worst end."""

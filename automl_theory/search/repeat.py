@@ -21,18 +21,20 @@ def repeat(
     """Make the search under each seed, and return what was found in the order of `seeds`.
 
     workers    processes, a search each; 0 or 1 is this one. Results do not depend on it
-    progress   called with (finished, total, failed): steps in this process, searches with several
+    progress   called with (finished, total, failed): steps in this process (of an unknown total, 0, where
+               time alone ends a search), searches with several
 
     Errors: as `run`; AutoMLTheoryError with the first reason if a search failed in a process, the others being kept.
     """
     whole("workers, the number of processes,", workers, 0)
     told = progress or (lambda finished, total, failed: None)
     if workers < 2 or len(seeds) < 2:
-        found = []
+        found = list[Found]()
         for number, seed in enumerate(seeds):
 
             def step(done: int, steps: int, number: int = number) -> None:
-                told(number * steps + done, len(seeds) * steps if steps else done, 0)
+                earlier = number * steps or sum(one.evaluations for one in found)
+                told(earlier + done, len(seeds) * steps, 0)
 
             found.append(run(asked, seed, folder, step))
         return found

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 import automl_theory as at
@@ -335,6 +338,19 @@ def test_progress_by_default_on_a_terminal_and_only_over_two_seconds(monkeypatch
     length = len(terminal.text)
     at.score_space(CELLS, ["naswot"], sample=1, progress=True, **TINY)
     assert "scoring nas_bench_201: 1/1 in 0 s" in terminal.text[length:]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_total_that_nobody_knows_is_not_shown(terminal: bool) -> None:
+    stream = io.StringIO()
+    with ProgressLine(Console(file=stream, force_terminal=terminal, width=90), "searching") as told:
+        for finished in range(3):
+            time.sleep(0.15)
+            told(finished, 0, 0)
+    last = stream.getvalue().splitlines()[-1]
+    assert re.search(r"searching: 2 in \d s \(.*/s\)", last)
+    assert "left" not in stream.getvalue()
+    assert ("2/?" in stream.getvalue()) == terminal
 
 
 def test_no_progress_by_default_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:

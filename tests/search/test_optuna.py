@@ -47,7 +47,7 @@ def test_a_study_of_other_directions_is_refused_before_it_measures() -> None:
     with pytest.raises(InputError, match=message):
         optuna.create_study().optimize(objective.optuna("worst"), n_trials=2)
     fixed = optuna.trial.FixedTrial({name: options[-1] for name, options in objective.choices.items()})
-    assert objective.optuna("worst")(fixed) == objective(fixed.user_attrs["architecture"])[0]
+    assert objective.optuna("worst")(fixed) == objective(fixed.user_attrs["architecture"])
 
 
 @pytest.mark.parametrize("proxies", [("naswot",), ("naswot", "ntk_condition_number")])

@@ -21,6 +21,7 @@ from automl_theory.data import load_batch
 from automl_theory.errors import FailedScores, InputError
 from automl_theory.proxies import REGISTRY
 from automl_theory.search.journal import Journal
+from automl_theory.search.objective import Objective
 from automl_theory.search.place import places, summary
 from automl_theory.search.random_search import random_search
 from automl_theory.search.repeat import repeat
@@ -74,6 +75,14 @@ def test_a_small_value_can_be_the_best() -> None:
 def test_a_budget_of_seconds_ends_it() -> None:
     found = search("nas_bench_201", "random", "naswot", budget_seconds=1e-6, **SMALL)
     assert found.evaluations == 1
+
+
+def test_what_is_read_off_the_architecture_takes_its_time_too() -> None:
+    found = search("nas_bench_201", "random", "parameters", budget_seconds=1e-6, **SMALL)
+    assert found.evaluations == 1
+    assert found.seconds > 0
+    objective = Objective("nas_bench_201", "parameters", **SMALL)
+    assert [objective.evaluate(found.found).seconds > 0 for _ in range(2)] == [True, False]
 
 
 def exhausted() -> torch.nn.Module:

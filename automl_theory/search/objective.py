@@ -160,7 +160,15 @@ class Objective:
         return str(space.assemble(chosen)) if getattr(space, "choices", None) is not None else chosen["architecture"]
 
     def evaluate(self, arch: str) -> Evaluation:
-        """Measure an architecture, or look it or its class up."""
+        """Measure an architecture, or look it or its class up.
+
+        Errors: InputError for what is no architecture of the space, options by name included: see `architecture`.
+        """
+        if not isinstance(arch, str):
+            raise InputError(
+                f"an architecture is a text of space {self.space.name!r}, not {type(arch).__name__}; "
+                "options by name become one by objective.architecture(options)"
+            )
         if arch in self.seen:
             return self.seen[arch]
         canonical = self.space.canonical(arch)

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -97,7 +98,7 @@ def _run_here(
         if initializer:
             initializer(*initargs)
     except Exception as error:
-        raise _start_failure(one_line(error)) from error
+        raise AutoMLTheoryError(f"expected to start, but {one_line(error)}") from error
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     set_threads(threads)
@@ -129,7 +130,7 @@ class _Pool:
         initargs: tuple[Any, ...],
     ) -> None:
         self.count, self.threads = workers, threads
-        self.program = (function, threads, initializer, initargs)
+        self.parts = (function, threads, initializer, initargs)
         self.workers: list[_Worker] = []
         self.again: deque[_Job] = deque()
         self.failed_starts = 0
@@ -172,24 +173,34 @@ class _Pool:
             return _Job(task)
         return None
 
+    @cached_property
+    def program(self) -> bytes:
+        """What a worker needs to know before its first task, pickled once for all."""
+        try:
+            return pickle.dumps(self.parts)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"expected a function and arguments that can be sent to workers, but: {one_line(error)}; "
+                "define functions at the top of a module (no lambda), or use workers=0"
+            ) from error
+
     def start(self, job: _Job) -> None:
-        """Start a worker meant for `job`, which is sent once it is ready."""
+        """Start a worker meant for `job`, which is sent once it is ready.
+
+        The program is not an argument of the process: what is larger than the buffer of multiprocessing's own pipe
+        would be waited for in vain where the worker dies before it reads, as with a script without a guard.
+        """
+        _ = self.program  # what cannot be sent is told before there is a process
         context = multiprocessing.get_context("spawn")
         try:
             pipe, far = context.Pipe()
         except OSError as error:
             self.do_without(job, error)
             return
-        process = context.Process(target=work, args=(far, *self.program), daemon=True)
+        process = context.Process(target=work, args=(far,), daemon=True)
         try:
-            with _environment(self.threads):
+            with _environment(self.threads), _main_of_no_file_hidden():
                 process.start()
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            pipe.close()
-            raise InputError(
-                f"expected a function and arguments that can be sent to workers, but: {one_line(error)}; "
-                "define functions at the top of a module (no lambda), or use workers=0"
-            ) from error
         except OSError as error:
             pipe.close()
             self.do_without(job, error)
@@ -231,6 +242,10 @@ class _Pool:
             kind, content = pickle.loads(message)
         except Exception as error:
             kind, content = "error", f"the result cannot be read: {one_line(error)}"
+        if kind == "here":
+            with suppress(OSError):
+                worker.pipe.send_bytes(self.program)
+            return None
         if kind == "ready":
             self.failed_starts, worker.ready = 0, True
             self.give(worker, job)
@@ -255,7 +270,9 @@ class _Pool:
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         how += " (out of memory?)" if code == -signal.SIGKILL else ""
         if not worker.ready:
-            self.lose(worker, job, f"it died with {how} before its first task", code is not None and code < 0)
+            killed = code is not None and code < 0
+            guard = "" if killed else "; guard a script's code with if __name__ == '__main__'"
+            self.lose(worker, job, f"it died with {how} before its first task{guard}", killed)
             return None
         self.remove(worker)
         job.attempts += 1
@@ -315,8 +332,20 @@ def _environment(threads: int) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+@contextmanager
+def _main_of_no_file_hidden() -> Iterator[None]:
+    """Start a child without the main module where that is no file, as in `python - < script`: it would look for one."""
+    main = sys.modules["__main__"]
+    name = getattr(main, "__file__", None)
+    if name is None or os.path.exists(name):
+        yield
+        return
+    main.__file__ = None
+    try:
+        yield
+    finally:
+        main.__file__ = name
+
+
 def _start_failure(reason: str) -> AutoMLTheoryError:
-    return AutoMLTheoryError(
-        f"expected a worker to start, but {reason}; try workers=0 to see it here, and guard a script's code with "
-        "if __name__ == '__main__'"
-    )
+    return AutoMLTheoryError(f"expected a worker to start, but {reason}; try workers=0 to see it here")

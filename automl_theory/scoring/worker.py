@@ -25,31 +25,37 @@ class Unsendable:
     reason: str
 
 
-def work(
-    pipe: Connection,
-    function: Callable[[Any], Any],
-    threads: int,
-    initializer: Callable[..., object] | None,
-    initargs: tuple[Any, ...],
-) -> None:
-    """Be a worker: start, say "ready", then answer each task, until the pipe or the parent is gone.
+def work(pipe: Connection) -> None:
+    """Be a worker: say "here", take the program, start, say "ready", then answer each task.
 
-    Where it cannot start, it says "memory" or "unstarted", and why.
+    The program is (function, threads, initializer, its arguments), pickled. Where the worker cannot start, it says
+    "memory" or "unstarted", and why. It ends with the pipe or the parent.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    try:
-        if initializer:
-            initializer(*initargs)
-        set_threads(threads)
-        gc.freeze()  # what is loaded stays: the collector need not look through it, 4 % of a run's time
-    except BaseException as error:
-        pipe.send(("memory" if is_memory(error) else "unstarted", one_line(error)))
-        return
     with suppress(EOFError, OSError):
+        pipe.send(("here", None))
+        program = pipe.recv_bytes()
+        try:
+            function, threads, initializer, initargs = _read(program)
+            if initializer:
+                initializer(*initargs)
+            set_threads(threads)
+            gc.freeze()  # what is loaded stays: the collector need not look through it, 4 % of a run's time
+        except BaseException as error:
+            pipe.send(("memory" if is_memory(error) else "unstarted", one_line(error)))
+            return
+        del program, initargs
         pipe.send(("ready", None))
         while True:
             pipe.send_bytes(answer(function, pipe.recv_bytes()))
+
+
+def _read(program: bytes) -> Any:
+    try:
+        return pickle.loads(program)
+    except (AttributeError, ImportError) as error:
+        raise ImportError(f"{error}; what workers run has to be in a module or in a script's file") from error
 
 
 def answer(function: Callable[[Any], Any], message: bytes) -> bytes:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,57 @@ def few_files() -> None:
     """Leave this process room for one worker's pipes, not for three."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 11, most))
+
+
+@pytest.mark.parametrize("size", [0, 10**7])
+def test_a_script_without_a_guard_is_told_to_have_one(size: int, tmp_path: Path) -> None:
+    """Its workers run it again and die of it, before they read what a pipe's buffer does not hold."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from test_executors import square, run_tasks\n"
+        f"list(run_tasks(square, range(9), workers=2, initializer=len, initargs=(bytes({size}),)))\n"
+    )
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, env=here, timeout=120
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "with exit code 1 before its first task; guard a script's code with if __name__ == '__main__'; try" in last
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("from test_executors import square", "[0, 1, 4]"),
+        ("def square(task): pass", "Can't get attribute 'square'"),
+    ],
+)
+def test_a_program_that_is_no_file(function: str, told: str) -> None:
+    """As in `python - < script`, the guard or not: a worker can import what is in modules, nothing else."""
+    program = f"from test_executors import run_tasks\n{function}\n"
+    program += "print(sorted(o.result for o in run_tasks(square, range(3), workers=2)))\n"
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, capture_output=True, text=True, check=False, env=here, timeout=120
+    )
+    assert told in (done.stdout or done.stderr.splitlines()[-1])
+    if not done.stdout:
+        assert "what workers run has to be in a module or in a script's file; try workers=0" in done.stderr
+
+
+def test_a_function_that_is_not_there_in_a_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(task: int) -> int:
+        return task
+
+    module = types.ModuleType("made_up_module")
+    made.__module__, made.__qualname__ = "made_up_module", "made"
+    module.made = made  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "made_up_module", module)
+    with pytest.raises(
+        AutoMLTheoryError, match="No module named 'made_up_module'; what workers run has to be in a mod"
+    ):
+        list(run_tasks(made, [1], workers=1))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="it counts the open files in /proc")

@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check benchmark clean
+.PHONY: help install demo test slow lint types check benchmark clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -27,6 +27,9 @@ demo: $(INSTALLED)  ## Score 300 NAS-Bench-201 cells, rank the proxies against t
 test: $(INSTALLED)  ## Run the tests on all cores
 	$(BIN)/python -m pytest -n auto
 
+slow: $(INSTALLED)  ## Run the tests that take minutes, three notebooks among them
+	$(BIN)/python -m pytest -n auto -m slow
+
 lint: $(INSTALLED)  ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,7 +37,7 @@ lint: $(INSTALLED)  ## Check style and formatting
 types: $(INSTALLED)  ## Check types (mypy strict) of the package
 	$(BIN)/mypy
 
-check: test lint types  ## Everything that CI runs
+check: test slow lint types  ## All tests, style and types
 
 benchmark: $(INSTALLED)  ## Measure what README claims about speed (half an hour, on an idle machine)
 	$(BIN)/python benchmarks/ntk_speed.py

@@ -16,6 +16,7 @@ NAMES = (
     "05_masks_and_graphs",
     "06_search_with_optuna",
 )
+SLOW = ("02_rank_nas_bench_201", "03_no_free_lunch", "06_search_with_optuna")
 PATHS = [FOLDER / f"{name}.ipynb" for name in NAMES]
 EXECUTE = """
 import sys, nbformat
@@ -37,7 +38,9 @@ def test_these_are_the_notebooks():
     assert sorted(path.name for path in FOLDER.glob("*.ipynb")) == [path.name for path in PATHS]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in SLOW else ()) for path in PATHS]
+)
 def test_runs_from_top_to_bottom_and_leaves_nothing_behind(path, tmp_path):
     """In a process of its own: the kernel's machinery warns, and pytest turns warnings into errors."""
     done = subprocess.run([sys.executable, "-c", EXECUTE, str(path)], capture_output=True, text=True, cwd=tmp_path)

@@ -48,7 +48,7 @@ def test_a_dead_source_is_not_taken_for_a_living_one() -> None:
         x = torch.randn(2, 2)
         torch.testing.assert_close(rectified.get(x, torch.relu), torch.relu(x))
         del x
-        gc.collect()
+        gc.collect(0)
 
 
 def test_contiguous_copies_are_made_once_and_dropped() -> None:

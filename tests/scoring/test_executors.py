@@ -230,7 +230,7 @@ def test_a_function_that_is_not_there_in_a_worker_is_named(monkeypatch: pytest.M
 
     module = types.ModuleType("made_up_module")
     made.__module__, made.__qualname__ = "made_up_module", "made"
-    module.made = made  # type: ignore[attr-defined]
+    module.made = made  # type: ignore[attr-defined]  # a module has what it is given
     monkeypatch.setitem(sys.modules, "made_up_module", module)
     with pytest.raises(
         AutoMLTheoryError, match="No module named 'made_up_module'; what workers run has to be in a mod"

@@ -97,7 +97,7 @@ def test_bad_settings_are_those_of_score_space() -> None:
     with pytest.raises(InputError, match="bad architecture"):
         small("naswot").evaluate("nonsense")
     with pytest.raises(InputError, match=r"not dict; options by name become one by objective\.architecture\(options\)"):
-        small("naswot")({"0>1": "none"})  # type: ignore[arg-type]
+        small("naswot")({"0>1": "none"})  # type: ignore[arg-type]  # that is the mistake
 
 
 def test_bad_settings_of_networks_and_stores_are_told(tmp_path: Path) -> None:

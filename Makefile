@@ -25,10 +25,10 @@ demo: $(INSTALLED)  ## Score 300 NAS-Bench-201 cells, rank the proxies against t
 	@echo "open report.html in a browser"
 
 test: $(INSTALLED)  ## Run the tests on all cores
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: $(INSTALLED)  ## Run the tests that take minutes, three notebooks among them
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lint: $(INSTALLED)  ## Check style and formatting
 	$(BIN)/ruff check .
